@@ -1,0 +1,3 @@
+//! From a program to a target's own language.
+
+pub mod nft;

@@ -1,0 +1,536 @@
+//! nftables (`man nft`, 1.0.6 and later): one table, `inet knockgate`.
+//!
+//! - A timed list is a `dynamic,timeout` set per family. Lists that share a pool share its set,
+//!   whose second key is the list's tag; the tag is written `meta mark & 0x0 | TAG`, for nft 1.0.6
+//!   takes no constant in a concatenation. The mark itself is only read.
+//! - A track is a map per family from source to position. To look up a position together with a
+//!   port, it is put into the packet's mark, the only register that a rule can name; so a packet
+//!   that comes to a track's switch loses its own mark. In a program made from a policy such a
+//!   packet is always dropped.
+//! - A rule whose effects could break off (adding to a full set does) before its verdict has them
+//!   in a chain of its own, so that nothing that follows is ever skipped.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use crate::net::{Endpoint, Family, Interface, Prefix, echo_packet_size};
+use crate::program::{
+    Chain, ChainId, Condition, Effect, Expiry, Hook, ListId, Members, PoolId, Program, Rule, State, States,
+    Switch, TrackId, Verdict,
+};
+use crate::time::Lifetime;
+
+/// The table that is ours, and the only one ever touched.
+pub const TABLE: &str = "inet knockgate";
+/// A chain that no packet enters; the comment of its only rule tells which ruleset is loaded.
+pub const ABOUT: &str = "about";
+
+/// A ruleset, in text and in its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruleset {
+    /// What `nft -f` loads into an empty table, or into one whose rules were flushed.
+    pub text: String,
+    /// Tells it from every other ruleset: the comment of the rule in [`ABOUT`].
+    pub fingerprint: String,
+    /// The sets and maps that it declares.
+    pub sets: Vec<Set>,
+    /// The chains that it declares.
+    pub chains: Vec<String>,
+}
+
+/// A named set or map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// Its name.
+    pub name: String,
+    /// Its key type, as in `ipv4_addr . mark`.
+    pub key: String,
+    /// For a map, the type of its data.
+    pub data: Option<&'static str>,
+    /// Whether it is filled by the ruleset itself, not by packets.
+    pub fixed: bool,
+    /// Entries it may have, unless it is fixed.
+    pub size: Option<u32>,
+}
+
+impl Set {
+    /// `set` or `map`.
+    pub fn kind(&self) -> &'static str {
+        if self.data.is_some() { "map" } else { "set" }
+    }
+}
+
+/// The ruleset of `program`.
+pub fn print(program: &Program) -> Ruleset {
+    let printer = Printer { program };
+    let sets = printer.sets();
+    let mut body = String::new();
+    for set in &sets {
+        printer.declare(&mut body, set);
+    }
+    let mut chains = vec![];
+    for (_, chain) in program.chains_with_ids() {
+        printer.chain(&mut body, chain, &mut chains);
+    }
+    let fingerprint = format!("knockgate {:016x}", fnv1a(body.as_bytes()));
+    let about = format!("\tchain {ABOUT} {{\n\t\treturn comment {}\n\t}}\n", quoted(&fingerprint));
+    chains.push(ABOUT.to_owned());
+    let text = format!("table {TABLE} {{\n{body}{about}}}\n");
+    Ruleset { text, fingerprint, sets, chains }
+}
+
+/// FNV-1a, 64 bits (RFC 9923). It tells rulesets apart; it is no protection against forgery.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// `text` as a quoted string. nft knows no escapes, so what would end the string is left out.
+fn quoted(text: &str) -> String {
+    let kept: String = text.chars().filter(|c| *c != '"' && !c.is_control()).collect();
+    format!("\"{kept}\"")
+}
+
+/// nft takes comments of at most 128 bytes with the final zero (`NFTNL_UDATA_COMMENT_MAXLEN`).
+fn comment(text: &str) -> String {
+    let end = text.floor_char_boundary(120);
+    format!(" comment {}", quoted(&text[..end]))
+}
+
+fn digit(family: Family) -> char {
+    match family {
+        Family::V4 => '4',
+        Family::V6 => '6',
+    }
+}
+
+fn header(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ip",
+        Family::V6 => "ip6",
+    }
+}
+
+struct Printer<'p> {
+    program: &'p Program,
+}
+
+/// What a condition is to a packet of some family.
+enum Test {
+    /// Always true.
+    True,
+    /// Never true.
+    False,
+    /// True where this matches.
+    Match(String),
+}
+
+impl Printer<'_> {
+    fn sets(&self) -> Vec<Set> {
+        let mut sets = vec![];
+        for family in Family::BOTH {
+            let address = match family {
+                Family::V4 => "ipv4_addr",
+                Family::V6 => "ipv6_addr",
+            };
+            let set = |name: &str, key: String, data, size: Option<u32>| Set {
+                name: format!("{}{}", name.replace(' ', "-"), digit(family)),
+                key,
+                data,
+                fixed: size.is_none(),
+                size,
+            };
+            for list in self.program.lists() {
+                if matches!(&list.members, Members::Static(members) if has(members, family)) {
+                    sets.push(set(&list.name, address.to_owned(), None, None));
+                }
+            }
+            for pool in self.program.pools() {
+                let key = if pool.shared { format!("{address} . mark") } else { address.to_owned() };
+                sets.push(set(&pool.name, key, None, Some(pool.capacity.get())));
+            }
+            for track in self.program.tracks() {
+                sets.push(set(&track.name, address.to_owned(), Some("mark"), Some(track.capacity.get())));
+            }
+        }
+        sets
+    }
+
+    fn declare(&self, out: &mut String, set: &Set) {
+        let data = set.data.map(|data| format!(" : {data}")).unwrap_or_default();
+        put(out, format_args!("\t{} {} {{\n\t\ttype {}{data}\n", set.kind(), set.name, set.key));
+        match set.size {
+            Some(size) => put(out, format_args!("\t\tsize {size}\n\t\tflags dynamic,timeout\n")),
+            None => {
+                put(out, format_args!("\t\tflags interval\n\t\tauto-merge\n"));
+                let members = self.program.lists().iter().flat_map(|list| match &list.members {
+                    Members::Static(members) => Family::BOTH
+                        .into_iter()
+                        .filter(|family| static_name(&list.name, *family) == set.name)
+                        .flat_map(|family| members.iter().filter(move |prefix| prefix.family() == family))
+                        .collect::<Vec<_>>(),
+                    Members::Timed { .. } => vec![],
+                });
+                put(out, format_args!("\t\telements = {{ {} }}\n", joined(members, ", ")));
+            }
+        }
+        out.push_str("\t}\n");
+    }
+
+    fn chain(&self, out: &mut String, chain: &Chain, names: &mut Vec<String>) {
+        names.push(chain.name.to_string());
+        let mut rules = String::new();
+        let mut bodies = String::new();
+        for (index, rule) in chain.rules.iter().enumerate() {
+            let about = comment(&rule.origin.what);
+            let actions = self.actions(rule);
+            let conditions = self.conditions(rule);
+            // A single action is the last thing its rule does, so it may break off.
+            let inline = actions.len() <= 1 || rule.when.is_empty();
+            if inline {
+                for (family, condition) in &conditions {
+                    for action in actions.iter().filter(|action| fits(*family, action.family)) {
+                        line(&mut rules, condition, &action.text, &about);
+                    }
+                }
+                continue;
+            }
+            let body = format!("{}.{}", chain.name, index + 1);
+            let enter = if rule.verdict == Some(Verdict::Return) { "goto" } else { "jump" };
+            for (_, condition) in &conditions {
+                line(&mut rules, condition, &format!("{enter} {body}"), &about);
+            }
+            put(&mut bodies, format_args!("\tchain {body} {{\n"));
+            for action in actions.iter().filter(|action| action.text != "return") {
+                line(&mut bodies, "", &action.text, &about);
+            }
+            bodies.push_str("\t}\n");
+            names.push(body);
+        }
+        out.push_str(&bodies);
+        put(out, format_args!("\tchain {} {{\n", chain.name));
+        if let Some(hook) = chain.hook {
+            let (kind, name, priority) = match hook {
+                Hook::Prerouting => ("nat", "prerouting", "dstnat"),
+                Hook::Input => ("filter", "input", "filter"),
+                Hook::Forward => ("filter", "forward", "filter"),
+            };
+            put(out, format_args!("\t\ttype {kind} hook {name} priority {priority}; policy accept;\n"));
+        }
+        out.push_str(&rules);
+        out.push_str("\t}\n");
+    }
+
+    /// The rule's conditions in nft's words: once when they say the same to both families, else
+    /// for each family that they can hold in.
+    fn conditions(&self, rule: &Rule) -> Vec<(Option<Family>, String)> {
+        let of = |family: Family| -> Option<String> {
+            let mut words = vec![];
+            for condition in &rule.when {
+                match self.condition(condition, family) {
+                    Test::True => {}
+                    Test::False => return None,
+                    Test::Match(text) => words.push(text),
+                }
+            }
+            Some(words.join(" "))
+        };
+        match (of(Family::V4), of(Family::V6)) {
+            (Some(v4), Some(v6)) if v4 == v6 => vec![(None, v4)],
+            (v4, v6) => [(Family::V4, v4), (Family::V6, v6)]
+                .into_iter()
+                .filter_map(|(family, text)| {
+                    text.map(|text| (Some(family), format!("meta nfproto {} {text}", nfproto(family))))
+                })
+                .collect(),
+        }
+    }
+
+    fn condition(&self, condition: &Condition, family: Family) -> Test {
+        let ip = header(family);
+        Test::Match(match condition {
+            Condition::From(interfaces) => format!("iifname {}", interface_set(interfaces)),
+            Condition::NotFrom(interfaces) => format!("iifname != {}", interface_set(interfaces)),
+            Condition::State(states) => format!("ct state {}", state_set(*states)),
+            Condition::Family(wanted) => return if *wanted == family { Test::True } else { Test::False },
+            Condition::Transport(transport) => format!("meta l4proto {transport}"),
+            Condition::To(endpoints) => to(endpoints),
+            Condition::SourcePort(transport, port) => format!("{transport} sport {port}"),
+            Condition::Flags { mask, set } => {
+                format!("tcp flags & 0x{:02x} == 0x{:02x}", mask.bits(), set.bits())
+            }
+            Condition::Echo(data) => {
+                let size = data.map(|data| format!(" meta length {}", echo_packet_size(family, data)));
+                format!("{} type echo-request{}", icmp(family), size.unwrap_or_default())
+            }
+            Condition::Icmp(wanted, _) if *wanted != family => return Test::False,
+            Condition::Icmp(_, kinds) if kinds.start() == kinds.end() => {
+                format!("{} type {}", icmp(family), kinds.start())
+            }
+            Condition::Icmp(_, kinds) => format!("{} type {}-{}", icmp(family), kinds.start(), kinds.end()),
+            Condition::HopLimit(limit) => match family {
+                Family::V4 => format!("ip ttl {limit}"),
+                Family::V6 => format!("ip6 hoplimit {limit}"),
+            },
+            Condition::Source(prefix) if prefix.family() != family => return Test::False,
+            Condition::Source(prefix) => format!("{ip} saddr {prefix}"),
+            Condition::Destination(prefix) if prefix.family() != family => return Test::False,
+            Condition::Destination(prefix) => format!("{ip} daddr {prefix}"),
+            Condition::ToGateway => "fib daddr type local".to_owned(),
+            // The header that follows at once is the payload's: nothing stands between.
+            Condition::NoExtensionHeaders => match family {
+                Family::V4 => return Test::True,
+                Family::V6 => "ip6 nexthdr { tcp, udp, ipv6-icmp }".to_owned(),
+            },
+            Condition::Listed(list) => match self.membership(*list, family) {
+                Some((key, set)) => format!("{key} @{set}"),
+                None => return Test::False,
+            },
+            Condition::NotListed(list) => match self.membership(*list, family) {
+                Some((key, set)) => format!("{key} != @{set}"),
+                None => return Test::True,
+            },
+        })
+    }
+
+    /// The key and the set that tell whether a source is on a list; `None` when nothing of the
+    /// family ever is.
+    fn membership(&self, list: ListId, family: Family) -> Option<(String, String)> {
+        let list = &self.program[list];
+        match &list.members {
+            Members::Static(members) => has(members, family)
+                .then(|| (format!("{} saddr", header(family)), static_name(&list.name, family))),
+            Members::Timed { pool, tag, v6_bits } => {
+                Some((self.key(*pool, tag.get(), *v6_bits, family), self.pool(*pool, family)))
+            }
+        }
+    }
+
+    fn key(&self, pool: PoolId, tag: u32, v6_bits: u8, family: Family) -> String {
+        let source = match family {
+            Family::V6 if v6_bits < 128 => format!("ip6 saddr & {}", v6_mask(v6_bits)),
+            _ => format!("{} saddr", header(family)),
+        };
+        if self.program[pool].shared { format!("{source} . meta mark & 0x0 | 0x{tag:08x}") } else { source }
+    }
+
+    fn pool(&self, pool: PoolId, family: Family) -> String {
+        format!("{}{}", self.program[pool].name, digit(family))
+    }
+
+    fn track(&self, track: TrackId, family: Family) -> String {
+        format!("{}{}", self.program[track].name, digit(family))
+    }
+
+    fn actions(&self, rule: &Rule) -> Vec<Action> {
+        let mut actions = vec![];
+        for effect in &rule.then {
+            actions.extend(Family::BOTH.into_iter().flat_map(|family| self.effect(effect, family)));
+        }
+        match &rule.verdict {
+            None => {}
+            Some(Verdict::Accept) => actions.push(Action::any("accept")),
+            Some(Verdict::Drop) => actions.push(Action::any("drop")),
+            Some(Verdict::Reject) => {
+                actions.push(Action::any("meta l4proto tcp reject with tcp reset"));
+                actions.push(Action::any("reject with icmpx type port-unreachable"));
+            }
+            Some(Verdict::Jump(target)) => actions.push(Action::any(format!("jump {}", self.name(*target)))),
+            Some(Verdict::Return) => actions.push(Action::any("return")),
+            Some(Verdict::Redirect(target)) => {
+                let family = Family::of(target.ip());
+                let text = format!("meta l4proto {{ tcp, udp }} dnat {} to {target}", header(family));
+                actions.push(Action::of(family, text));
+            }
+            Some(Verdict::Switch(switch)) => actions.extend(self.switch(switch)),
+        }
+        actions
+    }
+
+    fn name(&self, chain: ChainId) -> &str {
+        &self.program[chain].name
+    }
+
+    fn effect(&self, effect: &Effect, family: Family) -> Vec<Action> {
+        let list = |list: ListId| match &self.program[list].members {
+            Members::Timed { pool, tag, v6_bits } => {
+                Some((self.key(*pool, tag.get(), *v6_bits, family), self.pool(*pool, family)))
+            }
+            // A sealed program changes no static list.
+            Members::Static(_) => None,
+        };
+        let source = format!("{} saddr", header(family));
+        let texts = match effect {
+            Effect::Add { list: id, lifetime, expiry } => list(*id).map(|(key, set)| {
+                let verb = match expiry {
+                    Expiry::Refresh => "update",
+                    Expiry::Keep => "add",
+                };
+                vec![format!("{verb} @{set} {{ {key} timeout {} }}", timeout(*lifetime))]
+            }),
+            Effect::Remove(id) => list(*id).map(|(key, set)| vec![format!("delete @{set} {{ {key} }}")]),
+            // Updating an element of a map leaves its data as it was (nft_dynset.c, 6.18).
+            Effect::Move { track, position, lifetime } => {
+                let map = self.track(*track, family);
+                Some(vec![
+                    forget(&map, &source),
+                    format!(
+                        "add @{map} {{ {source} timeout {} : 0x{:08x} }}",
+                        timeout(*lifetime),
+                        position.number()
+                    ),
+                ])
+            }
+            Effect::Forget(track) => Some(vec![forget(&self.track(*track, family), &source)]),
+        };
+        texts.into_iter().flatten().map(|text| Action::of(family, text)).collect()
+    }
+
+    fn switch(&self, switch: &Switch) -> Vec<Action> {
+        let arm = |key: String, chain: &ChainId| format!("{key} : goto {}", self.name(*chain));
+        let port = |endpoint: &Endpoint| format!("{} . {}", endpoint.transport, endpoint.port);
+        let load = |track: TrackId, family| {
+            format!("meta mark set {} saddr map @{}", header(family), self.track(track, family))
+        };
+        let both = |text: &dyn Fn(Family) -> String| {
+            Family::BOTH.into_iter().map(|family| Action::of(family, text(family))).collect::<Vec<_>>()
+        };
+        match switch {
+            Switch::Port(arms) if arms.is_empty() => vec![],
+            Switch::Port(arms) => {
+                let arms = joined(arms.iter().map(|(endpoint, chain)| arm(port(endpoint), chain)), ", ");
+                vec![Action::any(format!("meta l4proto . th dport vmap {{ {arms} }}"))]
+            }
+            Switch::TrackPort(_, arms) if arms.is_empty() => vec![],
+            Switch::TrackPort(track, arms) => {
+                let arms = arms.iter().map(|((position, endpoint), chain)| {
+                    arm(format!("0x{:08x} . {}", position.number(), port(endpoint)), chain)
+                });
+                let arms = joined(arms, ", ");
+                both(&|family| {
+                    let load = load(*track, family);
+                    format!("{load} meta mark . meta l4proto . th dport vmap {{ {arms} }}")
+                })
+            }
+            // Sizes have no type of their own in nft 1.0.6, so they cannot be part of a key: a rule
+            // for each.
+            Switch::Echo(arms) => Family::BOTH
+                .into_iter()
+                .flat_map(|family| arms.iter().map(move |arm| (family, arm)))
+                .map(|(family, (data, chain))| {
+                    let size = echo_packet_size(family, *data);
+                    let text = format!(
+                        "{} type echo-request meta length {size} goto {}",
+                        icmp(family),
+                        self.name(*chain)
+                    );
+                    Action::of(family, text)
+                })
+                .collect(),
+            Switch::TrackEcho(track, arms) => Family::BOTH
+                .into_iter()
+                .flat_map(|family| arms.iter().map(move |arm| (family, arm)))
+                .map(|(family, ((position, data), chain))| {
+                    let size = echo_packet_size(family, *data);
+                    let text = format!(
+                        "{} type echo-request meta length {size} {} meta mark 0x{:08x} goto {}",
+                        icmp(family),
+                        load(*track, family),
+                        position.number(),
+                        self.name(*chain)
+                    );
+                    Action::of(family, text)
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A statement, and the family it is for, unless for any.
+struct Action {
+    family: Option<Family>,
+    text: String,
+}
+
+impl Action {
+    fn any(text: impl Into<String>) -> Self {
+        Self { family: None, text: text.into() }
+    }
+
+    fn of(family: Family, text: String) -> Self {
+        Self { family: Some(family), text }
+    }
+}
+
+fn fits(condition: Option<Family>, action: Option<Family>) -> bool {
+    condition.is_none() || action.is_none() || condition == action
+}
+
+/// Writing to a string never fails.
+fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a string takes all that memory holds");
+}
+
+fn line(out: &mut String, condition: &str, action: &str, about: &str) {
+    let space = if condition.is_empty() || action.is_empty() { "" } else { " " };
+    put(out, format_args!("\t\t{condition}{space}{action}{about}\n"));
+}
+
+fn joined<T: ToString>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(separator)
+}
+
+fn has(members: &[Prefix], family: Family) -> bool {
+    members.iter().any(|prefix| prefix.family() == family)
+}
+
+fn static_name(list: &str, family: Family) -> String {
+    format!("{}{}", list.replace(' ', "-"), digit(family))
+}
+
+fn nfproto(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    }
+}
+
+fn icmp(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "icmp",
+        Family::V6 => "icmpv6",
+    }
+}
+
+/// nft takes any combination of units, so milliseconds alone are exact and short enough.
+fn timeout(lifetime: Lifetime) -> String {
+    let millis = lifetime.as_millis();
+    if millis.is_multiple_of(1000) { format!("{}s", millis / 1000) } else { format!("{millis}ms") }
+}
+
+/// Deleting from a map looks at the key alone, but nft 1.0.6 wants data written.
+fn forget(map: &str, source: &str) -> String {
+    format!("delete @{map} {{ {source} : 0x0 }}")
+}
+
+fn v6_mask(bits: u8) -> std::net::IpAddr {
+    crate::net::truncate(std::net::Ipv6Addr::from_bits(u128::MAX).into(), bits)
+}
+
+fn interface_set(interfaces: &[Interface]) -> String {
+    match interfaces {
+        [one] => quoted(one.as_str()),
+        many => format!("{{ {} }}", joined(many.iter().map(|name| quoted(name.as_str())), ", ")),
+    }
+}
+
+fn state_set(states: States) -> String {
+    let named = State::NAMED.into_iter().filter(|(_, state)| states.has(*state));
+    joined(named.map(|(name, _)| name), ",")
+}
+
+fn to(endpoints: &BTreeSet<Endpoint>) -> String {
+    let pairs = endpoints.iter().map(|endpoint| format!("{} . {}", endpoint.transport, endpoint.port));
+    format!("meta l4proto . th dport {{ {} }}", joined(pairs, ", "))
+}

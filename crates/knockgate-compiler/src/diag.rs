@@ -1,0 +1,235 @@
+//! What is wrong with a text, where, and what to do about it.
+
+mod catalogue;
+mod render;
+
+use std::ops::Range;
+
+pub use catalogue::{CATALOGUE, Code, Entry};
+pub use render::{Style, to_json, to_text};
+
+/// A range of bytes of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+impl From<Range<usize>> for Span {
+    fn from(range: Range<usize>) -> Self {
+        Self { start: range.start, end: range.end }
+    }
+}
+
+impl From<Span> for Range<usize> {
+    fn from(span: Span) -> Self {
+        span.start..span.end
+    }
+}
+
+/// A value and where it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Its text.
+    pub span: Span,
+}
+
+/// A text with a name, that positions are counted in.
+#[derive(Debug)]
+pub struct Source<'a> {
+    name: &'a str,
+    text: &'a str,
+    /// Byte offset of the start of each line.
+    lines: Vec<usize>,
+}
+
+/// Where something stands, counted from 1 as editors do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl<'a> Source<'a> {
+    /// `name` is what messages call it, usually its path.
+    pub fn new(name: &'a str, text: &'a str) -> Self {
+        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(i, _)| i + 1);
+        Self { name, text, lines: std::iter::once(0).chain(starts).collect() }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The text.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// Line and column of a byte offset; past the end, those of the end.
+    pub fn place(&self, offset: usize) -> Place {
+        let offset = self.text.floor_char_boundary(offset);
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let start = self.lines[line - 1];
+        Place { line, column: self.text[start..offset].chars().count() + 1 }
+    }
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// There will be no artifact.
+    Error,
+    /// It works, but perhaps not as meant, or less safely than it could.
+    Warning,
+}
+
+/// A place with a few words on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Where.
+    pub span: Span,
+    /// May be empty.
+    pub text: String,
+}
+
+/// A replacement of part of the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// What is replaced; empty to insert.
+    pub span: Span,
+    /// By what.
+    pub replacement: String,
+}
+
+/// A change that makes the finding go away, exact enough for a program to make it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suggestion {
+    /// What it does.
+    pub message: String,
+    /// All to be made together.
+    pub edits: Vec<Edit>,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Stable; `knockgate explain` tells more of it.
+    pub code: Code,
+    /// How bad.
+    pub severity: Severity,
+    /// One sentence, without a final stop.
+    pub message: String,
+    /// Where.
+    pub primary: Label,
+    /// What else to look at.
+    pub others: Vec<Label>,
+    /// What else to know.
+    pub notes: Vec<String>,
+    /// What to do, in words.
+    pub help: Vec<String>,
+    /// What to do, exactly.
+    pub suggestions: Vec<Suggestion>,
+}
+
+impl Diagnostic {
+    /// An error at `span`, with nothing said about it yet but `message`.
+    pub fn error(code: Code, span: Span, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            primary: Label { span, text: String::new() },
+            others: vec![],
+            notes: vec![],
+            help: vec![],
+            suggestions: vec![],
+        }
+    }
+
+    /// The same as a warning.
+    pub fn warning(code: Code, span: Span, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, span, message) }
+    }
+
+    /// With words at the place itself.
+    #[must_use]
+    pub fn here(mut self, text: impl Into<String>) -> Self {
+        self.primary.text = text.into();
+        self
+    }
+
+    /// With another place.
+    #[must_use]
+    pub fn and_at(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.others.push(Label { span, text: text.into() });
+        self
+    }
+
+    /// With something to know.
+    #[must_use]
+    pub fn note(mut self, text: impl Into<String>) -> Self {
+        self.notes.push(text.into());
+        self
+    }
+
+    /// With something to do.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help.push(text.into());
+        self
+    }
+
+    /// With an exact replacement of the text at `span`.
+    #[must_use]
+    pub fn replace(mut self, span: Span, replacement: impl Into<String>, message: impl Into<String>) -> Self {
+        let edits = vec![Edit { span, replacement: replacement.into() }];
+        self.suggestions.push(Suggestion { message: message.into(), edits });
+        self
+    }
+}
+
+/// Whether any of them keeps an artifact from being made.
+pub fn has_errors(findings: &[Diagnostic]) -> bool {
+    findings.iter().any(|finding| finding.severity == Severity::Error)
+}
+
+/// Of `known`, the word that `word` is most likely a slip for, if any is close.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let close = |candidate: &str| strsim::damerau_levenshtein(word, candidate);
+    known
+        .into_iter()
+        .map(|candidate| (close(candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_lines_and_characters_from_one() {
+        let source = Source::new("x", "ab\nä=c\n");
+        assert_eq!(source.place(0), Place { line: 1, column: 1 });
+        assert_eq!(source.place(4), Place { line: 2, column: 1 });
+        assert_eq!(source.place(5), Place { line: 2, column: 2 });
+        assert_eq!(source.place(999), Place { line: 3, column: 1 });
+    }
+
+    #[test]
+    fn a_slip_is_recognised_and_another_word_is_not() {
+        let known = ["window", "grant", "knock"];
+        assert_eq!(did_you_mean("windwo", known), Some("window"));
+        assert_eq!(did_you_mean("grants", known), Some("grant"));
+        assert_eq!(did_you_mean("colour", known), None);
+    }
+}

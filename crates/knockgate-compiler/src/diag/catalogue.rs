@@ -1,0 +1,396 @@
+//! Every code, what it means, and for policies a text that has it.
+
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! catalogue {
+    ($($name:ident $code:literal $title:literal $why:literal $wrong:expr;)+) => {
+        /// A stable name of a kind of finding. `P` is for policies, `T` for traces, `F` for files.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $name,)+
+        }
+
+        impl Code {
+            /// The code as it is printed: `P010`.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)+
+                }
+            }
+        }
+
+        /// Every code, in order.
+        pub const CATALOGUE: &[Entry] = &[
+            $(Entry { code: Code::$name, title: $title, why: $why, wrong: $wrong },)+
+        ];
+    };
+}
+
+/// What there is to know of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The code.
+    pub code: Code,
+    /// What it is, in a few words.
+    pub title: &'static str,
+    /// Why it is a finding, and what to do.
+    pub why: &'static str,
+    /// A policy that has it.
+    pub wrong: Option<&'static str>,
+}
+
+impl Entry {
+    /// What is known of `code`.
+    pub fn of(code: Code) -> &'static Self {
+        &CATALOGUE[code as usize]
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        let found = CATALOGUE.iter().find(|entry| entry.code.as_str().eq_ignore_ascii_case(text));
+        found.map(|entry| entry.code).ok_or(UnknownCode)
+    }
+}
+
+/// No code is called so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownCode;
+
+impl fmt::Display for UnknownCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is no such code")
+    }
+}
+
+impl std::error::Error for UnknownCode {}
+
+catalogue! {
+    Syntax "P001" "the file is not TOML"
+        "A policy is a TOML file (https://toml.io): `key = value` lines under `[table]` headings, with texts in quotes. The message says what the TOML parser stumbled over; often a quote or a bracket is missing."
+        Some(r#"outside = ["eth0"
+"#);
+    UnknownKey "P002" "a key that the policy language does not have"
+        "Unknown keys are refused, because a misspelt `grant` that is silently skipped is a door that stays open longer than its owner thinks. docs/policy.md lists all keys."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+grants = "30s"
+"#);
+    WrongType "P003" "a value of the wrong type"
+        r#"Ports, durations and addresses are texts in quotes: `"22/tcp"`, `"30s"`, `"192.0.2.0/24"`. Only counts are bare numbers."#
+        Some(r#"outside = [true]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    KeyMissing "P004" "something that has no safe default is missing"
+        "Nobody but the owner can say which interfaces face strangers, how to knock, and what a door opens."
+        Some(r#"[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    NoDoors "P005" "a policy without a door"
+        "Such a policy would shut everybody out for good."
+        Some(r#"outside = ["eth0"]
+"#);
+    Duplicate "P006" "a name or key that is there twice"
+        "Two doors of one name, or a key given twice, contradict each other: one of them would be lost without a word."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+
+[door.ssh]
+knock = ["7314/tcp", "24878/tcp", "11091/tcp"]
+opens = ["80/tcp"]
+"#);
+    BadName "P007" "a name that a door cannot have"
+        "Names become parts of the names of sets and chains in the packet filter, so they are short and plain."
+        Some(r#"outside = ["eth0"]
+
+[door.SSH]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    TooMany "P008" "more of something than a policy can hold"
+        "Everything is bounded, so that a policy never asks more of a router than it can give: 4096 doors, 16 knocks and 64 services a door, 64 traps, 256 public ports, 1024 prefixes a list, 64 outside interfaces, and 1 MiB of text."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["1/tcp", "2/tcp", "3/tcp", "4/tcp", "5/tcp", "6/tcp", "7/tcp", "8/tcp", "9/tcp",
+         "10/tcp", "11/tcp", "12/tcp", "13/tcp", "14/tcp", "15/tcp", "16/tcp", "17/tcp"]
+opens = ["22/tcp"]
+"#);
+    OutOfRange "P009" "a number or duration that makes no sense here"
+        "Windows last 1s to 10m, grants, bans and cooldowns 1s to 1d; `strikes` is at most the number of traps, for each strike is a different one; `ban-max` is no shorter than `ban`."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+grant = "2w"
+"#);
+    BadPort "P010" "not a port"
+        "A port is a number from 1 to 65535 and its protocol: `22/tcp`, `51820/udp`. Service names such as `ssh` are not looked up, for they can differ between the machine that compiles and the one that is guarded. Port 0 is never on the wire."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["ssh", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    BadKnock "P011" "not a knock"
+        "A knock is a TCP or UDP port, `333/tcp`, or a ping with so many bytes of data, `ping/100`, which is what `ping -s 100` sends. All but the first may say how long they may take after the one before: `777/udp within 5s`."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "ping/9000", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    NoKnocks "P012" "a door without a knock"
+        "Whoever knocks no knock at all would be let in. What everybody may use belongs into `public`."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = []
+opens = ["22/tcp"]
+"#);
+    RepeatedKnock "P013" "the same knock twice running"
+        "Networks sometimes deliver a packet twice, and senders send it again when no answer comes, so the same knock again is ignored. A sequence that needs it twice running could never be told from one that does not."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "7313/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    FirstWindow "P014" "a time limit on the first knock"
+        "`within` says how long a knock may take after the one before it. Before the first there is nothing to count from."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp within 5s", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    SequenceInAnother "P015" "a sequence that begins another, or equals it"
+        "Who knocks the longer sequence opens the shorter one's door on the way, and who knows the shorter one knows the start of the longer."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+
+[door.web]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp", "1209/tcp"]
+opens = ["8443/tcp"]
+"#);
+    KnockIsService "P016" "a knock that is also a service behind a door"
+        "A granted source's packets to its services are let through, so they no longer count as knocks. Within one door this is an error; between doors it is a warning, for it matters only to sources that the other door let in."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "22/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    PublicKnock "P017" "a knock on a public port"
+        "Traffic to an open service is never a knock, or visiting the web site would upset the sequence. So this door could never open."
+        Some(r#"outside = ["eth0"]
+public = ["443/tcp"]
+
+[door.ssh]
+knock = ["7313/tcp", "443/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    PublicService "P018" "a service that is behind a door and public at once"
+        "A public port is open to everybody, so the door guards nothing."
+        Some(r#"outside = ["eth0"]
+public = ["22/tcp"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    TrapInTheWay "P019" "a trap that is also a knock, a service or a public port"
+        "People who do the right thing would be banned for it."
+        Some(r#"outside = ["eth0"]
+
+[traps]
+ports = ["24877/tcp", "666/tcp"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    BadDuration "P020" "not a duration"
+        "A duration is a number and a unit, `ms`, `s`, `m`, `h`, `d` or `w`, or several of them from long to short: `30s`, `1m30s`, `1h`. A bare number is refused, since `30` is half a minute to some tools and half an hour to others. Nothing lasts zero time or less, nor more than 35w3d13h13m56s."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+window = "30"
+"#);
+    BadWrong "P021" "not something that a wrong knock can do"
+        "A wrong knock from a source that has begun a sequence can lose its progress (`reset`, the default), keep it from making any for a while (`cooldown 10s`), or do nothing (`ignore`), which lets anybody open the door with as many sweeps as it has knocks."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+wrong = "rest"
+"#);
+    BadAddress "P022" "not an address or network"
+        "Addresses are written as such, `192.0.2.10` or `2001:db8::1`, and networks with the number of their leading bits, `192.0.2.0/24`, and with no bit set after those. Names are not looked up: what they stand for can change, and be changed by others. Zones (`fe80::1%eth0`) mean something on one machine only."
+        Some(r#"outside = ["eth0"]
+allow = ["192.0.2.7/24"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    Everyone "P023" "an exception for every address there is"
+        "Allowing everybody makes the knock pointless; exempting everybody makes the traps pointless."
+        Some(r#"outside = ["eth0"]
+allow = ["0.0.0.0/0"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    BadInterface "P024" "not the name of an interface"
+        "Linux gives interfaces names of at most 15 bytes. A policy takes letters, digits and `.`, `_`, `-`, `@`, `:` in them, and a final `*` for any rest, as in `ppp*`."
+        Some(r#"outside = ["eth0; drop"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    BadService "P025" "not a service"
+        "A service is a port on the gateway, `22/tcp`; or a port there whose connections go to a host behind, `8443/tcp to 10.0.0.5:443`; or a port of a host behind at its own address, `443/tcp at 192.0.2.80`."
+        Some(r#"outside = ["eth0"]
+
+[door.web]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["8443/tcp to server"]
+"#);
+    NoServices "P026" "a door that opens nothing"
+        "A door without a service behind it is most likely unfinished."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = []
+"#);
+    DuplicateService "P027" "a service listed twice at one door"
+        "One of the two is probably meant to be something else."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp", "22/tcp"]
+"#);
+    TwoHosts "P028" "one port on the gateway that leads to two hosts"
+        "A source that both doors let in could reach only one of them, and which one would be chance."
+        Some(r#"outside = ["eth0"]
+
+[door.one]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["8443/tcp to 10.0.0.5:443"]
+
+[door.two]
+knock = ["7314/tcp", "24878/tcp", "11091/tcp"]
+opens = ["8443/tcp to 10.0.0.6:443"]
+"#);
+    LongGrant "P040" "a long grant"
+        "A grant lets a source address make new connections, and with it everybody who shares that address. Connections that stand go on after the grant ends, so it need only last long enough to connect: 30s is enough. More than 5m is warned of."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+grant = "30m"
+"#);
+    WrongIgnored "P041" "wrong knocks that cost nothing"
+        r#"With `wrong = "ignore"` a source may touch every other port between two right knocks. Then each full sweep over all ports makes at least one step of the sequence, and a sequence in ascending order opens to a single ascending sweep. `reset` makes it n^k instead of k times n packets."#
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["333/tcp", "777/tcp", "888/tcp"]
+opens = ["22/tcp"]
+wrong = "ignore"
+"#);
+    FewKnocks "P042" "a sequence of one or two knocks"
+        "Every knock multiplies the number of sequences to try by 65,535, or more with UDP and pings in it. One is found by any scan, two by luck."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp"]
+opens = ["22/tcp"]
+"#);
+    OneStrike "P043" "a ban for a single packet"
+        "Source addresses can be forged: one packet to the trap in the owner's name shuts the owner out, unless a grant or a connection protects them. With two traps and two strikes a stray packet bans nobody, though whoever knows both still can."
+        Some(r#"outside = ["eth0"]
+
+[traps]
+ports = ["666/tcp"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    BadTrace "T001" "a line of a trace that cannot be read"
+        "A trace has a packet a line: `TIME SOURCE KNOCK [words]`, for example `0s 198.51.100.7 333/tcp` or `2s 2001:db8::7 22/tcp ack`. Times never go back. Words are TCP flags (without any: `syn`), `in IFACE`, `to ADDRESS`, `size N`, `ttl N`, `frag` and `ext`; `#` begins a comment."
+        None;
+    NoFile "F001" "a file that is not there"
+        "The path is wrong, or relative to another folder."
+        None;
+    Directory "F002" "a folder where a file is needed"
+        "Name the file inside it."
+        None;
+    Unreadable "F003" "a file that cannot be read"
+        "The system refused it; the message carries its reason. Policies hold secrets, so they are often readable by root alone."
+        None;
+    TooLarge "F004" "a file that is too large"
+        "A policy has at most 1 MiB, a trace 64 MiB. Nothing was read."
+        None;
+    NotUtf8 "F005" "a file that is not UTF-8 text"
+        "It may be in another encoding, compressed, or no text at all. The message says where the first odd byte stands."
+        None;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frontend;
+
+    #[test]
+    fn every_code_finds_its_own_entry() {
+        for entry in CATALOGUE {
+            assert_eq!(Entry::of(entry.code), entry);
+            assert_eq!(entry.code.as_str().parse(), Ok(entry.code));
+        }
+        assert_eq!("P999".parse::<Code>(), Err(UnknownCode));
+    }
+
+    #[test]
+    fn every_example_has_the_finding_it_is_an_example_of() {
+        for entry in CATALOGUE {
+            let Some(text) = entry.wrong else { continue };
+            let (_, findings) = frontend::toml::parse(text);
+            let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
+            assert_eq!(codes, [entry.code], "{text}");
+        }
+    }
+}

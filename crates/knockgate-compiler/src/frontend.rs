@@ -1,0 +1,3 @@
+//! From a text to what it means.
+
+pub mod toml;

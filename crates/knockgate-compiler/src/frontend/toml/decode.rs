@@ -1,0 +1,236 @@
+//! From TOML values to typed ones: all findings at once, each with its place.
+
+use ::toml::Spanned;
+use ::toml::de::{DeTable, DeValue};
+use serde_json::{Value, json};
+
+use crate::diag::{At, Code, Diagnostic, Span, did_you_mean};
+
+/// Collects what is wrong.
+pub(super) struct Decoder {
+    findings: Vec<Diagnostic>,
+}
+
+impl Decoder {
+    pub(super) fn new() -> Self {
+        Self { findings: vec![] }
+    }
+
+    pub(super) fn report(&mut self, finding: Diagnostic) {
+        self.findings.push(finding);
+    }
+
+    pub(super) fn finish(self) -> Vec<Diagnostic> {
+        self.findings
+    }
+
+    /// Says that `value` is not `wanted`.
+    pub(super) fn wrong_type(&mut self, value: &Spanned<DeValue<'_>>, wanted: &str) {
+        let found = value.get_ref().type_str();
+        self.report(Diagnostic::error(
+            Code::WrongType,
+            value.span().into(),
+            format!("expected {wanted}, found {}", with_article(found)),
+        ));
+    }
+
+    /// Says which keys of `table` are not in `known`.
+    pub(super) fn refuse_unknown(&mut self, table: &DeTable<'_>, known: &[&str], of: &str) {
+        for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
+            let span = Span::from(key.span());
+            let name = key.get_ref();
+            let finding = Diagnostic::error(Code::UnknownKey, span, format!("{of} has no key `{name}`"));
+            self.report(match did_you_mean(name, known.iter().copied()) {
+                Some(meant) => finding.replace(span, meant, format!("did you mean `{meant}`?")),
+                None => finding.help(format!("its keys are {}", listed(known))),
+            });
+        }
+    }
+}
+
+fn with_article(noun: &str) -> String {
+    let article = if noun.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    format!("{article} {noun}")
+}
+
+fn listed(words: &[&str]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// A type that a TOML value can be read as.
+pub(super) trait Decode: Sized {
+    /// The value, or `None` when the decoder was told what is wrong with it.
+    fn decode(value: &Spanned<DeValue<'_>>, decoder: &mut Decoder) -> Option<Self>;
+
+    /// What an editor should know of it.
+    fn schema() -> Value;
+}
+
+/// A type that is written as a TOML string.
+pub(super) trait Word: Sized {
+    /// What it is, with an article: `a port such as "22/tcp"`.
+    const WHAT: &'static str;
+    /// A regular expression (ECMA-262) that every spelling matches.
+    const PATTERN: &'static str;
+    /// Examples for editors.
+    const EXAMPLES: &'static [&'static str];
+
+    /// The value, or what is wrong with `text`, which stands at `span` quotes included.
+    fn read(text: &str, span: Span) -> Result<Self, Diagnostic>;
+}
+
+impl<T: Word> Decode for At<T> {
+    fn decode(value: &Spanned<DeValue<'_>>, decoder: &mut Decoder) -> Option<Self> {
+        let span = Span::from(value.span());
+        let read = match value.get_ref() {
+            DeValue::String(text) => T::read(text, span),
+            // A number where a string belongs is most often a string without its quotes: the
+            // words themselves say best what is missing in it.
+            DeValue::Integer(number) => T::read(&number.to_string(), span),
+            _ => {
+                decoder.wrong_type(value, T::WHAT);
+                return None;
+            }
+        };
+        match read {
+            Ok(word) if value.get_ref().is_str() => Some(At { value: word, span }),
+            Ok(_) => {
+                decoder.wrong_type(value, T::WHAT);
+                None
+            }
+            Err(finding) => {
+                decoder.report(finding);
+                None
+            }
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": T::PATTERN, "examples": T::EXAMPLES })
+    }
+}
+
+impl Decode for At<u32> {
+    fn decode(value: &Spanned<DeValue<'_>>, decoder: &mut Decoder) -> Option<Self> {
+        let number = value.get_ref().as_integer();
+        let number = number.and_then(|n| u32::from_str_radix(n.as_str(), n.radix()).ok());
+        if number.is_none() {
+            decoder.wrong_type(value, "a whole number");
+        }
+        Some(At { value: number?, span: value.span().into() })
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })
+    }
+}
+
+/// A list; a single item may stand without brackets.
+impl<T> Decode for At<Vec<At<T>>>
+where
+    At<T>: Decode,
+{
+    fn decode(value: &Spanned<DeValue<'_>>, decoder: &mut Decoder) -> Option<Self> {
+        let span = Span::from(value.span());
+        let items: Vec<_> = match value.get_ref() {
+            DeValue::Array(items) => items.iter().map(|item| At::<T>::decode(item, decoder)).collect(),
+            _ => vec![At::<T>::decode(value, decoder)],
+        };
+        // Every item is read, and so every finding made, before one of them spoils the list.
+        items.into_iter().collect::<Option<_>>().map(|value| At { value, span })
+    }
+
+    fn schema() -> Value {
+        let item = <At<T> as Decode>::schema();
+        let list = json!({ "type": "array", "items": item });
+        json!({ "oneOf": [list, item] })
+    }
+}
+
+/// Tables whose keys differ from one another by name, such as `[door.ssh]`, in written order.
+#[derive(Debug)]
+pub(super) struct Named<T>(pub(super) Vec<(At<String>, T)>);
+
+impl<T: Decode> Decode for Named<T> {
+    fn decode(value: &Spanned<DeValue<'_>>, decoder: &mut Decoder) -> Option<Self> {
+        let Some(table) = value.get_ref().as_table() else {
+            decoder.wrong_type(value, "a table for each name, such as `[door.ssh]`");
+            return None;
+        };
+        let mut items: Vec<_> = table
+            .iter()
+            .map(|(key, value)| {
+                let name = At { value: key.get_ref().to_string(), span: key.span().into() };
+                (name, T::decode(value, decoder))
+            })
+            .collect();
+        items.sort_by_key(|(name, _)| name.span);
+        items.into_iter().map(|(name, item)| Some((name, item?))).collect::<Option<_>>().map(Self)
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "object", "additionalProperties": T::schema() })
+    }
+}
+
+/// Defines tables by their keys: the struct, how it is read, and its schema, whose descriptions
+/// are the documentation comments.
+macro_rules! tables {
+    ($(
+        $(#[doc = $what:literal])+
+        struct $table:ident ($called:literal) {
+            $(
+                $(#[doc = $doc:literal])+
+                $key:literal $field:ident: $kind:ty $(= $default:literal)?,
+            )+
+        }
+    )+) => {$(
+        $(#[doc = $what])+
+        #[derive(Debug)]
+        pub(super) struct $table {
+            $($(#[doc = $doc])+ pub(super) $field: Option<$kind>,)+
+        }
+
+        impl $table {
+            const KEYS: &[&str] = &[$($key),+];
+
+            pub(super) fn decode_table(table: &DeTable<'_>, decoder: &mut Decoder) -> Self {
+                decoder.refuse_unknown(table, Self::KEYS, $called);
+                Self {
+                    $($field: table.get($key).and_then(|value| Decode::decode(value, decoder)),)+
+                }
+            }
+        }
+
+        impl Decode for $table {
+            fn decode(value: &Spanned<DeValue<'_>>, decoder: &mut Decoder) -> Option<Self> {
+                let Some(table) = value.get_ref().as_table() else {
+                    decoder.wrong_type(value, concat!("a table for ", $called));
+                    return None;
+                };
+                Some(Self::decode_table(table, decoder))
+            }
+
+            fn schema() -> Value {
+                let mut properties = serde_json::Map::new();
+                $(
+                    let mut property = <$kind as Decode>::schema();
+                    let description = [$($doc),+].map(str::trim).join(" ");
+                    if let Value::Object(object) = &mut property {
+                        object.insert("description".into(), json!(description));
+                        $(object.insert("default".into(), json!($default));)?
+                    }
+                    properties.insert($key.into(), property);
+                )+
+                let what = [$($what),+].map(str::trim).join(" ");
+                json!({
+                    "type": "object",
+                    "description": what,
+                    "properties": properties,
+                    "additionalProperties": false,
+                })
+            }
+        }
+    )+};
+}
+pub(super) use tables;

@@ -1,0 +1,19 @@
+//! Compiles a port-knocking policy to packet-filter rules, and says what they mean.
+//!
+//! A text goes through [`frontend`] to a [`policy`], through [`lower`] to a [`program`], and from
+//! there through a [`backend`] to a target's own language; [`sim`] is the meaning of a program.
+//! Nothing here touches files, clocks, processes or the network.
+#![forbid(unsafe_code)]
+
+pub mod net;
+pub mod time;
+
+pub mod diag;
+
+pub mod policy;
+pub mod program;
+
+pub mod backend;
+pub mod frontend;
+pub mod lower;
+pub mod sim;

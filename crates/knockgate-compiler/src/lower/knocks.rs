@@ -1,0 +1,439 @@
+//! The knock machine.
+//!
+//! Doors where a wrong knock resets share a [track](crate::program::Track): since a wrong knock
+//! takes back every one of them, where a source stands at all of them follows from its last few
+//! knocks, and one position says it. So a knock costs the same however many doors there are.
+//! The other doors have a list for each stage; nothing is ever taken off those.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::services::dashed;
+use super::{ADDRESS, Lowering, always, knock_of};
+use crate::net::Endpoint;
+use crate::policy::{Door, Knock, Wrong};
+use crate::program::{
+    ChainId, Condition, Effect, Expiry, ListId, Origin, PoolId, Position, Switch, TrackId, Verdict,
+};
+use crate::time::Lifetime;
+
+impl Lowering<'_> {
+    /// The chains that a packet goes through that counts as a knock.
+    pub(super) fn knocks(&mut self) -> Vec<ChainId> {
+        let mut resetting: BTreeMap<Option<Lifetime>, Vec<usize>> = BTreeMap::new();
+        let mut keeping: BTreeMap<Option<Lifetime>, Vec<usize>> = BTreeMap::new();
+        for (index, door) in self.policy.doors().iter().enumerate() {
+            match door.wrong {
+                Wrong::Reset => resetting.entry(common_window(door)).or_default().push(index),
+                Wrong::Cooldown(lifetime) => keeping.entry(Some(lifetime)).or_default().push(index),
+                Wrong::Ignore => keeping.entry(None).or_default().push(index),
+            }
+        }
+        let mut chains = vec![];
+        for (window, doors) in resetting {
+            match window {
+                Some(window) => self.tracks(&format!("progress-{window}"), &doors, &mut chains),
+                // A door whose windows differ stands alone: a position has one expiry.
+                None => {
+                    for door in doors {
+                        let name = format!("progress-door-{}", self.policy.doors()[door].name);
+                        self.tracks(&name, &[door], &mut chains);
+                    }
+                }
+            }
+        }
+        if !keeping.is_empty() {
+            let pool = self.builder.pool("stages", self.policy.sources(), true);
+            for (cooldown, doors) in keeping {
+                chains.push(self.staged(cooldown, &doors, pool));
+            }
+        }
+        chains
+    }
+
+    /// One track for all of `doors`, or several where their sequences interlock so much that a
+    /// single one would have too many positions.
+    fn tracks(&mut self, name: &str, doors: &[usize], chains: &mut Vec<ChainId>) {
+        let sequences: Vec<&Door> = doors.iter().map(|door| &self.policy.doors()[*door]).collect();
+        match Machine::of(&sequences) {
+            Some(machine) => chains.push(self.track(name, doors, &machine)),
+            None => {
+                let (left, right) = doors.split_at(doors.len() / 2);
+                self.tracks(&format!("{name}-a"), left, chains);
+                self.tracks(&format!("{name}-b"), right, chains);
+            }
+        }
+    }
+
+    fn track(&mut self, name: &str, doors: &[usize], machine: &Machine) -> ChainId {
+        let track = self.builder.track(name, self.policy.sources());
+        let positions: HashMap<&Progress, Position> =
+            machine.arms.keys().map(|progress| (progress, self.position(track, doors, progress))).collect();
+        let mut writer =
+            ArmWriter { lowering: self, track, name, doors, positions: &positions, chains: HashMap::new() };
+        let mut by_port = BTreeMap::new();
+        let mut by_echo = BTreeMap::new();
+        for (progress, arms) in &machine.arms {
+            for (knock, outcome) in arms {
+                let chain = writer.chain(outcome);
+                match knock {
+                    Knock::Port(endpoint) => by_port.insert((positions[progress], *endpoint), chain),
+                    Knock::Ping(data) => by_echo.insert((positions[progress], *data), chain),
+                };
+            }
+        }
+        let mut first = vec![];
+        for (knock, outcome) in &machine.first {
+            first.push((*knock, writer.chain(outcome)));
+        }
+        let chain = self.builder.chain(name, None);
+        let mut switch = |what: &str, switch: Switch| {
+            self.rule(chain, always(what), vec![], vec![], Some(Verdict::Switch(switch)));
+        };
+        if !by_port.is_empty() {
+            switch("next knocks", Switch::TrackPort(track, by_port));
+        }
+        if !by_echo.is_empty() {
+            switch("next pings", Switch::TrackEcho(track, by_echo));
+        }
+        for (what, arms) in split_by_kind(first) {
+            switch(what, arms);
+        }
+        self.rule(chain, always("a wrong knock: reset"), vec![], vec![Effect::Forget(track)], None);
+        chain
+    }
+
+    fn position(&mut self, track: TrackId, doors: &[usize], progress: &Progress) -> Position {
+        let mut identity = String::new();
+        let mut what = vec![];
+        for (member, stage) in progress {
+            let door = &self.policy.doors()[doors[*member]];
+            let made: Vec<String> =
+                door.sequence.knocks().take(*stage).map(|knock| knock.to_string()).collect();
+            identity += &format!("{}\0{}\0", door.name, made.join(" "));
+            what.push(format!("{} {stage}/{}", door.name, door.sequence.steps().len()));
+        }
+        self.builder.position(track, &identity, &what.join(", "))
+    }
+
+    /// The chain for doors that keep their stages, with a cooldown or without.
+    fn staged(&mut self, cooldown: Option<Lifetime>, doors: &[usize], pool: PoolId) -> ChainId {
+        let name = match cooldown {
+            Some(lifetime) => format!("cooldown-{lifetime}"),
+            None => "ignore".to_owned(),
+        };
+        let penalty = cooldown.map(|lifetime| self.penalty(lifetime, &name, doors));
+        let stages: HashMap<usize, Vec<ListId>> =
+            doors.iter().map(|door| (*door, self.stage_lists(*door, pool))).collect();
+        let mut by_knock: BTreeMap<Knock, Vec<(usize, usize)>> = BTreeMap::new();
+        for door in doors {
+            for (index, knock) in self.policy.doors()[*door].sequence.knocks().enumerate() {
+                by_knock.entry(knock).or_default().push((*door, index));
+            }
+        }
+        let chain = self.builder.chain(&name, None);
+        let mut arms = vec![];
+        for (knock, mut uses) in by_knock {
+            // The last stage first, or one packet would make two knocks.
+            uses.sort_by_key(|(door, index)| (*door, usize::MAX - index));
+            let arm = self.builder.chain(&format!("{name}-{}", knock_name(knock)), None);
+            if let Some(penalty) = &penalty {
+                let right = self.builder.chain(&format!("{name}-{}-right", knock_name(knock)), None);
+                self.judge(right, &uses, &stages, penalty);
+                self.rule(arm, always("is it the right knock"), vec![], vec![], Some(Verdict::Jump(right)));
+            }
+            for (door, index) in uses {
+                self.advance(arm, door, index, &stages[&door], penalty.as_ref());
+            }
+            arms.push((knock, arm));
+        }
+        for (what, switch) in split_by_kind(arms) {
+            self.rule(chain, always(what), vec![], vec![], Some(Verdict::Switch(switch)));
+        }
+        if let Some(penalty) = penalty {
+            self.punish(chain, &penalty);
+        }
+        chain
+    }
+
+    fn stage_lists(&mut self, door: usize, pool: PoolId) -> Vec<ListId> {
+        let door = &self.policy.doors()[door];
+        (1..door.sequence.steps().len())
+            .map(|stage| self.builder.timed_list(&format!("stage {} {stage}", door.name), pool, ADDRESS))
+            .collect()
+    }
+
+    fn penalty(&mut self, lifetime: Lifetime, name: &str, doors: &[usize]) -> Penalty {
+        let windows = doors.iter().flat_map(|door| self.policy.doors()[*door].sequence.steps());
+        let longest = windows.map(|step| step.window).max().unwrap_or(lifetime);
+        let mut list = |name: &str| {
+            let pool = self.builder.pool(name, self.policy.sources(), false);
+            self.builder.timed_list(name, pool, ADDRESS)
+        };
+        Penalty { lifetime, cooling: list(name), begun: list(&format!("begun-{lifetime}")), longest }
+    }
+
+    /// Returns from `chain` when a knock is the next one of a door, or the last one again; else the
+    /// source must wait.
+    fn judge(
+        &mut self,
+        chain: ChainId,
+        uses: &[(usize, usize)],
+        stages: &HashMap<usize, Vec<ListId>>,
+        penalty: &Penalty,
+    ) {
+        for (door, index) in uses {
+            let lists = &stages[door];
+            let origin = || knock_of(&self.policy.doors()[*door], *index);
+            let not = |list: Option<&ListId>| list.map(|list| Condition::NotListed(*list));
+            let expected: Vec<Condition> = match index.checked_sub(1) {
+                Some(before) => {
+                    [Condition::Listed(lists[before])].into_iter().chain(not(lists.get(*index))).collect()
+                }
+                None => lists.iter().map(|list| Condition::NotListed(*list)).collect(),
+            };
+            let (next, again) = (origin(), origin());
+            self.rule(chain, next, expected, vec![], Some(Verdict::Return));
+            if let Some(made) = lists.get(*index) {
+                let when = [Condition::Listed(*made)].into_iter().chain(not(lists.get(index + 1))).collect();
+                self.rule(chain, again, when, vec![], Some(Verdict::Return));
+            }
+        }
+        self.punish(chain, penalty);
+    }
+
+    fn punish(&mut self, chain: ChainId, penalty: &Penalty) {
+        let Penalty { lifetime, cooling, begun, .. } = *penalty;
+        let then = vec![Effect::Add { list: cooling, lifetime, expiry: Expiry::Refresh }];
+        let what = format!("a wrong knock: cooldown {lifetime}");
+        self.rule(chain, always(&what), vec![Condition::Listed(begun)], then, None);
+    }
+
+    /// One knock of one door: the next stage, or the grant.
+    fn advance(
+        &mut self,
+        chain: ChainId,
+        door: usize,
+        index: usize,
+        lists: &[ListId],
+        penalty: Option<&Penalty>,
+    ) {
+        let steps = self.policy.doors()[door].sequence.steps();
+        let mut when: Vec<Condition> =
+            penalty.map(|penalty| Condition::NotListed(penalty.cooling)).into_iter().collect();
+        if let Some(before) = index.checked_sub(1) {
+            when.push(Condition::Listed(lists[before]));
+        }
+        let mut then = match lists.get(index) {
+            Some(stage) => {
+                // The same knock again must not prolong the window.
+                when.push(Condition::NotListed(*stage));
+                let lifetime = steps[index + 1].window;
+                vec![Effect::Add { list: *stage, lifetime, expiry: Expiry::Keep }]
+            }
+            None => self.grant(door),
+        };
+        if let Some(Penalty { begun, longest, .. }) = penalty {
+            then.insert(0, Effect::Add { list: *begun, lifetime: *longest, expiry: Expiry::Refresh });
+        }
+        let origin = knock_of(&self.policy.doors()[door], index);
+        self.rule(chain, origin, when, then, None);
+    }
+}
+
+/// What a wrong knock costs at doors with a cooldown.
+struct Penalty {
+    lifetime: Lifetime,
+    /// Sources that make no progress.
+    cooling: ListId,
+    /// Sources that have made a right knock lately: only they can make a wrong one.
+    begun: ListId,
+    /// How long a source counts as having begun: the longest window.
+    longest: Lifetime,
+}
+
+/// The window of every knock but the first, where they are all the same.
+fn common_window(door: &Door) -> Option<Lifetime> {
+    let mut windows = door.sequence.steps().iter().skip(1).map(|step| step.window);
+    let first = windows.next().unwrap_or(door.sequence.steps()[0].window);
+    windows.all(|window| window == first).then_some(first)
+}
+
+fn knock_name(knock: Knock) -> String {
+    match knock {
+        Knock::Port(endpoint) => dashed(endpoint),
+        Knock::Ping(data) => format!("ping-{data}"),
+    }
+}
+
+fn split_by_kind(arms: Vec<(Knock, ChainId)>) -> Vec<(&'static str, Switch)> {
+    let mut ports: BTreeMap<Endpoint, ChainId> = BTreeMap::new();
+    let mut echoes: BTreeMap<u16, ChainId> = BTreeMap::new();
+    for (knock, chain) in arms {
+        match knock {
+            Knock::Port(endpoint) => ports.insert(endpoint, chain),
+            Knock::Ping(data) => echoes.insert(data, chain),
+        };
+    }
+    let mut found = vec![];
+    if !ports.is_empty() {
+        found.push(("which knock", Switch::Port(ports)));
+    }
+    if !echoes.is_empty() {
+        found.push(("which ping", Switch::Echo(echoes)));
+    }
+    found
+}
+
+/// How many knocks a source has made in time, for each door where it has made any.
+type Progress = BTreeMap<usize, usize>;
+
+/// What a knock leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Outcome {
+    /// The last knock again: nothing.
+    Again,
+    /// Doors that open, and where the source stands then.
+    Step { opened: Vec<usize>, progress: Progress },
+}
+
+/// All that doors with one window can do, seen together. Doors are named by their place.
+#[derive(Debug)]
+struct Machine {
+    /// From each progress, the knocks that lead elsewhere than from nowhere.
+    arms: BTreeMap<Progress, BTreeMap<Knock, Outcome>>,
+    /// The knocks that lead somewhere from nowhere.
+    first: BTreeMap<Knock, Outcome>,
+}
+
+impl Machine {
+    /// `None` when there are far more positions than stages. A single door never has.
+    fn of(doors: &[&Door]) -> Option<Self> {
+        let sequences: Vec<Vec<Knock>> = doors.iter().map(|door| door.sequence.knocks().collect()).collect();
+        let stages: usize = sequences.iter().map(Vec::len).sum();
+        let mut starts: HashMap<Knock, Vec<usize>> = HashMap::new();
+        for (door, sequence) in sequences.iter().enumerate() {
+            starts.entry(sequence[0]).or_default().push(door);
+        }
+        let mut machine = Self { arms: BTreeMap::new(), first: BTreeMap::new() };
+        let mut found = VecDeque::new();
+        for knock in starts.keys() {
+            let outcome = step(&sequences, &starts, &Progress::new(), *knock);
+            found.extend(reached(&outcome));
+            machine.first.insert(*knock, outcome);
+        }
+        while let Some(progress) = found.pop_front() {
+            if machine.arms.contains_key(&progress) {
+                continue;
+            }
+            if machine.arms.len() >= 64 + 4 * stages && doors.len() > 1 {
+                return None;
+            }
+            let mut arms = BTreeMap::new();
+            for (door, stage) in &progress {
+                arms.insert(sequences[*door][stage - 1], Outcome::Again);
+            }
+            for (door, stage) in &progress {
+                let knock = sequences[*door][*stage];
+                let outcome = step(&sequences, &starts, &progress, knock);
+                found.extend(reached(&outcome));
+                arms.insert(knock, outcome);
+            }
+            machine.arms.insert(progress, arms);
+        }
+        Some(machine)
+    }
+}
+
+fn reached(outcome: &Outcome) -> Option<Progress> {
+    match outcome {
+        Outcome::Step { progress, .. } if !progress.is_empty() => Some(progress.clone()),
+        _ => None,
+    }
+}
+
+/// What `knock`, which is not the last one again, does: a door that expects it advances, one that
+/// does not goes back to nowhere, and from there a first knock starts anew.
+fn step(
+    sequences: &[Vec<Knock>],
+    starts: &HashMap<Knock, Vec<usize>>,
+    progress: &Progress,
+    knock: Knock,
+) -> Outcome {
+    let mut opened = vec![];
+    let mut next = Progress::new();
+    let mut advance = |door: usize, stage: usize| {
+        if stage == sequences[door].len() {
+            opened.push(door);
+        } else {
+            next.insert(door, stage);
+        }
+    };
+    for (door, stage) in progress {
+        if sequences[*door][*stage] == knock {
+            advance(*door, stage + 1);
+        }
+    }
+    for door in starts.get(&knock).into_iter().flatten() {
+        let expected = progress.get(door).is_some_and(|stage| sequences[*door][*stage] == knock);
+        if !expected {
+            advance(*door, 1);
+        }
+    }
+    Outcome::Step { opened, progress: next }
+}
+
+/// Writes the chains of a track's outcomes, each once.
+struct ArmWriter<'a, 'p> {
+    lowering: &'a mut Lowering<'p>,
+    track: TrackId,
+    name: &'a str,
+    /// Each of the machine's doors in the policy.
+    doors: &'a [usize],
+    positions: &'a HashMap<&'a Progress, Position>,
+    chains: HashMap<Outcome, ChainId>,
+}
+
+impl ArmWriter<'_, '_> {
+    fn chain(&mut self, outcome: &Outcome) -> ChainId {
+        if let Some(chain) = self.chains.get(outcome) {
+            return *chain;
+        }
+        let name = format!("{}-{}", self.name, self.chains.len() + 1);
+        let chain = self.lowering.builder.chain(&name, None);
+        match outcome {
+            Outcome::Again => self.write_again(chain),
+            Outcome::Step { opened, progress } => self.write_step(chain, opened, progress),
+        }
+        self.chains.insert(outcome.clone(), chain);
+        chain
+    }
+
+    fn write_again(&mut self, chain: ChainId) {
+        self.lowering.rule(chain, always("the last knock again"), vec![], vec![], Some(Verdict::Return));
+    }
+
+    fn write_step(&mut self, chain: ChainId, opened: &[usize], progress: &Progress) {
+        let policy = self.lowering.policy;
+        for member in opened {
+            let door = self.doors[*member];
+            let grant = self.lowering.grant(door);
+            let last = policy.doors()[door].sequence.steps().len() - 1;
+            self.lowering.rule(chain, knock_of(&policy.doors()[door], last), vec![], grant, None);
+        }
+        let origin_of = |member: usize, stage: usize| -> Origin {
+            knock_of(&policy.doors()[self.doors[member]], stage - 1)
+        };
+        match progress.iter().next() {
+            Some((member, stage)) => {
+                let lifetime = policy.doors()[self.doors[*member]].sequence.steps()[*stage].window;
+                let then =
+                    vec![Effect::Move { track: self.track, position: self.positions[progress], lifetime }];
+                self.lowering.rule(chain, origin_of(*member, *stage), vec![], then, None);
+            }
+            None => {
+                let origin = always("the sequence is used up");
+                self.lowering.rule(chain, origin, vec![], vec![Effect::Forget(self.track)], None);
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Chains that let granted and allowed sources to the services behind doors.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Lowering, always, made};
+use crate::net::{Endpoint, Family, Prefix};
+use crate::policy::{Host, Service};
+use crate::program::{ChainId, Condition, Hook, ListId, Switch, Verdict};
+
+/// Who may use a service, and on whose behalf the rule stands.
+struct Way<'p> {
+    door: usize,
+    service: &'p Service,
+}
+
+impl<'p> Lowering<'p> {
+    fn ways(&self) -> impl Iterator<Item = Way<'p>> + use<'p> {
+        let doors = self.policy.doors().iter().enumerate();
+        doors.flat_map(|(door, d)| d.services.iter().map(move |service| Way { door, service }))
+    }
+
+    /// The chain for packets to the gateway that may be for a service on itself.
+    pub(super) fn services(&mut self) -> ChainId {
+        let services = self.builder.chain("services", None);
+        let mut by_port: BTreeMap<Endpoint, Vec<Way<'p>>> = BTreeMap::new();
+        for way in self.ways().filter(|way| way.service.host == Host::Gateway) {
+            by_port.entry(way.service.endpoint).or_default().push(way);
+        }
+        let mut arms = BTreeMap::new();
+        for (endpoint, ways) in by_port {
+            let chain = self.builder.chain(&format!("to-{}", dashed(endpoint)), None);
+            self.admit(chain, &ways, &[], Verdict::Accept);
+            arms.insert(endpoint, chain);
+        }
+        if !arms.is_empty() {
+            let switch = Some(Verdict::Switch(Switch::Port(arms)));
+            self.rule(services, always("which service"), vec![], vec![], switch);
+        }
+        services
+    }
+
+    /// The chains for services on hosts behind, if there are any.
+    pub(super) fn behind(&mut self) {
+        if self.ways().any(|way| matches!(way.service.host, Host::Via(..))) {
+            self.redirects();
+        }
+        if self.ways().any(|way| way.service.behind().is_some()) {
+            self.forward();
+        }
+    }
+
+    fn redirects(&mut self) {
+        let prerouting = self.builder.chain("prerouting", Some(Hook::Prerouting));
+        let redirects = self.builder.chain("redirects", None);
+        let when = vec![Condition::From(self.policy.outside().to_vec()), Condition::ToGateway];
+        self.rule(
+            prerouting,
+            always("services on hosts behind"),
+            when,
+            vec![],
+            Some(Verdict::Jump(redirects)),
+        );
+        let mut by_port: BTreeMap<Endpoint, BTreeMap<SocketAddr, Vec<Way<'p>>>> = BTreeMap::new();
+        for way in self.ways() {
+            if let Host::Via(address, port) = way.service.host {
+                let target = SocketAddr::new(address, port.number());
+                by_port.entry(way.service.endpoint).or_default().entry(target).or_default().push(way);
+            }
+        }
+        let mut arms = BTreeMap::new();
+        for (endpoint, targets) in by_port {
+            let chain = self.builder.chain(&format!("via-{}", dashed(endpoint)), None);
+            for (target, ways) in targets {
+                let family = Condition::Family(Family::of(target.ip()));
+                self.admit(chain, &ways, &[family], Verdict::Redirect(target));
+            }
+            arms.insert(endpoint, chain);
+        }
+        let switch = Some(Verdict::Switch(Switch::Port(arms)));
+        self.rule(redirects, always("which service behind"), vec![], vec![], switch);
+    }
+
+    fn forward(&mut self) {
+        let forward = self.builder.chain("forward", Some(Hook::Forward));
+        self.preamble(forward);
+        let behind = self.builder.chain("behind", None);
+        self.rule(forward, always("hosts behind"), vec![], vec![], Some(Verdict::Jump(behind)));
+        let mut by_port: BTreeMap<Endpoint, BTreeMap<IpAddr, Vec<Way<'p>>>> = BTreeMap::new();
+        for way in self.ways() {
+            if let Some((address, endpoint)) = way.service.behind() {
+                by_port.entry(endpoint).or_default().entry(address).or_default().push(way);
+            }
+        }
+        let mut arms = BTreeMap::new();
+        for (endpoint, hosts) in by_port {
+            let chain = self.builder.chain(&format!("behind-{}", dashed(endpoint)), None);
+            for (address, ways) in hosts {
+                let host = Condition::Destination(Prefix::host(address));
+                self.admit(chain, &ways, std::slice::from_ref(&host), Verdict::Accept);
+                let origin = made(format!("everybody else to {endpoint} at {address}"), ways[0].service.span);
+                self.rule(chain, origin, vec![host], vec![], Some(Verdict::Drop));
+            }
+            arms.insert(endpoint, chain);
+        }
+        let switch = Some(Verdict::Switch(Switch::Port(arms)));
+        self.rule(behind, always("which host behind"), vec![], vec![], switch);
+    }
+
+    /// Rules that let allowed sources, and those each door granted, have `verdict`.
+    fn admit(&mut self, chain: ChainId, ways: &[Way<'p>], when: &[Condition], verdict: Verdict) {
+        let listed = |list: ListId| when.iter().cloned().chain([Condition::Listed(list)]).collect::<Vec<_>>();
+        if let Some(allow) = self.allow {
+            self.rule(chain, always("allowed sources"), listed(allow), vec![], Some(verdict.clone()));
+        }
+        let mut seen = BTreeSet::new();
+        for way in ways.iter().filter(|way| seen.insert(way.door)) {
+            let name = &self.policy.doors()[way.door].name;
+            let origin = made(format!("door {name}: granted sources to {}", way.service), way.service.span);
+            let grant = self.grants[way.door];
+            self.rule(chain, origin, listed(grant), vec![], Some(verdict.clone()));
+        }
+    }
+}
+
+/// `22-tcp`, for names of chains.
+pub(super) fn dashed(endpoint: Endpoint) -> String {
+    format!("{}-{}", endpoint.port, endpoint.transport)
+}

@@ -1,0 +1,732 @@
+//! The intermediate representation: chains of rules over lists of sources.
+//!
+//! A [`Program`] is drafted with a [`Builder`] and then sealed. Only a sealed one reaches the
+//! simulator or a back end, so neither has to think of loops, dangling names or switches in the
+//! wrong place.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+
+use crate::diag::Span;
+use crate::net::{Endpoint, Family, Interface, Port, Prefix, TcpFlags, Transport};
+use crate::time::Lifetime;
+
+/// A list of sources, by its place in [`Program::lists`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListId(u32);
+
+/// A pool, by its place in [`Program::pools`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolId(u32);
+
+/// A track, by its place in [`Program::tracks`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrackId(u32);
+
+/// A chain, by its place in [`Program::chains`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChainId(u32);
+
+/// A position on a track. Its number depends on what it stands for, not on the rest of the
+/// program, so it keeps its meaning when the policy around it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(NonZeroU32);
+
+macro_rules! index {
+    ($($id:ident),*) => {$(
+        impl $id {
+            /// The place as an index.
+            pub fn index(self) -> usize {
+                self.0 as usize
+            }
+
+            fn of_next<T>(items: &[T]) -> Self {
+                Self(u32::try_from(items.len()).expect("a program has fewer than 2^32 items of a kind"))
+            }
+        }
+    )*};
+}
+index!(ListId, PoolId, TrackId, ChainId);
+
+impl Position {
+    /// The number that stands for it in a packet filter.
+    pub fn number(self) -> u32 {
+        self.0.get()
+    }
+}
+
+/// Memory that timed lists share: one bound for the entries of all of them together, in each
+/// address family. Adding to a full pool does nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Unique among pools and tracks; a valid nftables identifier.
+    pub name: Box<str>,
+    /// Entries an address family may have.
+    pub capacity: NonZeroU32,
+    /// Whether one pool serves many lists. One that does not is its list's alone.
+    pub shared: bool,
+}
+
+/// A list of source addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// Unique among lists.
+    pub name: Box<str>,
+    /// What is in it, or can be.
+    pub members: Members,
+}
+
+/// Where a list has its members from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// Written in the program; they never expire.
+    Static(Vec<Prefix>),
+    /// Added by rules, each with an expiry.
+    Timed {
+        /// The pool that holds them.
+        pool: PoolId,
+        /// Tells the list from others of its pool. As stable as [`Position`].
+        tag: NonZeroU32,
+        /// Leading bits of an IPv6 source that are kept: 64 lists a whole /64 at once.
+        v6_bits: u8,
+    },
+}
+
+/// A machine with one position for each source, which expires. Unlike lists it can be moved to
+/// another position, or forgotten, in one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Track {
+    /// Unique among pools and tracks; a valid nftables identifier.
+    pub name: Box<str>,
+    /// Sources an address family may have on it.
+    pub capacity: NonZeroU32,
+    /// What each position stands for.
+    pub positions: BTreeMap<Position, Box<str>>,
+}
+
+/// Where a chain is entered by packets. A packet that leaves the end of such a chain is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hook {
+    /// The first packet of each connection, before routing; may rewrite its destination.
+    Prerouting,
+    /// Packets for the gateway itself.
+    Input,
+    /// Packets that the gateway passes on.
+    Forward,
+}
+
+/// Rules in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Unique among chains; a valid nftables identifier.
+    pub name: Box<str>,
+    /// Where packets enter, unless it is only jumped to.
+    pub hook: Option<Hook>,
+    /// First to last.
+    pub rules: Vec<Rule>,
+}
+
+/// Conditions that must all hold, then effects in order, then at most one verdict. Without a
+/// verdict the packet goes on to the next rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// All must hold; none means always.
+    pub when: Vec<Condition>,
+    /// What is changed, and seen by later rules for the same packet.
+    pub then: Vec<Effect>,
+    /// Where the packet goes.
+    pub verdict: Option<Verdict>,
+    /// Where the rule came from.
+    pub origin: Origin,
+}
+
+/// Where a rule came from, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// What the rule is for, such as `door ssh: knock 2 of 3`.
+    pub what: Box<str>,
+    /// The text that asked for it; `None` for what every program has.
+    pub span: Option<Span>,
+}
+
+/// Something a packet or its source must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It came in by one of these interfaces.
+    From(Vec<Interface>),
+    /// It came in by none of these interfaces.
+    NotFrom(Vec<Interface>),
+    /// Connection tracking puts it in one of these states.
+    State(States),
+    /// It is of this family.
+    Family(Family),
+    /// It carries this protocol.
+    Transport(Transport),
+    /// It is sent to one of these ports.
+    To(BTreeSet<Endpoint>),
+    /// It is sent from this port.
+    SourcePort(Transport, Port),
+    /// Of the TCP flags in `mask`, exactly those in `set` are set.
+    Flags {
+        /// Flags that are looked at.
+        mask: TcpFlags,
+        /// Those of them that are set.
+        set: TcpFlags,
+    },
+    /// It is an ICMP echo request; with `Some(n)`, one of `ping -s n`.
+    Echo(Option<u16>),
+    /// It is an ICMP message of that family whose type is in the range.
+    Icmp(Family, RangeInclusive<u8>),
+    /// Its TTL or hop limit is this.
+    HopLimit(u8),
+    /// Its source is in the prefix.
+    Source(Prefix),
+    /// Its destination is in the prefix.
+    Destination(Prefix),
+    /// Its destination is a unicast address of the gateway's own.
+    ToGateway,
+    /// No IPv6 extension header stands before its payload.
+    NoExtensionHeaders,
+    /// Its source is on the list.
+    Listed(ListId),
+    /// Its source is not on the list.
+    NotListed(ListId),
+}
+
+/// Connection-tracking states, as a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct States(u8);
+
+/// A connection-tracking state (`man nft`, CONNTRACK EXPRESSIONS).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Belongs to no connection, or is malformed.
+    Invalid,
+    /// Begins a connection.
+    New,
+    /// Belongs to a connection that was seen in both directions.
+    Established,
+    /// Belongs to a connection in another way, as an ICMP error does.
+    Related,
+    /// Is not tracked at all, as neighbour discovery.
+    Untracked,
+}
+
+impl State {
+    /// Every state with its nftables name.
+    pub const NAMED: [(&'static str, Self); 5] = [
+        ("invalid", Self::Invalid),
+        ("new", Self::New),
+        ("established", Self::Established),
+        ("related", Self::Related),
+        ("untracked", Self::Untracked),
+    ];
+}
+
+impl States {
+    /// These states.
+    pub fn of(states: &[State]) -> Self {
+        Self(states.iter().fold(0, |bits, state| bits | 1 << *state as u8))
+    }
+
+    /// Whether `state` is among them.
+    pub fn has(self, state: State) -> bool {
+        self.0 & 1 << state as u8 != 0
+    }
+}
+
+/// Something a rule changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Put the source on a timed list.
+    Add {
+        /// The list.
+        list: ListId,
+        /// How long it stays.
+        lifetime: Lifetime,
+        /// What becomes of an entry that is there already.
+        expiry: Expiry,
+    },
+    /// Take the source off a timed list.
+    Remove(ListId),
+    /// Put the source at a position of a track, for a time, wherever it was.
+    Move {
+        /// The track.
+        track: TrackId,
+        /// Its new position.
+        position: Position,
+        /// How long it stays there.
+        lifetime: Lifetime,
+    },
+    /// Take the source off a track.
+    Forget(TrackId),
+}
+
+/// What adding does to the expiry of an entry that is already there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Expiry {
+    /// It starts again.
+    Refresh,
+    /// It is left alone.
+    Keep,
+}
+
+/// Where a packet goes after a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is let through this hook.
+    Accept,
+    /// It vanishes.
+    Drop,
+    /// It is refused with a TCP reset or an ICMP port unreachable.
+    Reject,
+    /// On to another chain, and back.
+    Jump(ChainId),
+    /// Back to the chain that jumped here.
+    Return,
+    /// On to the chain of the arm that fits, and from its end back to where this chain was jumped
+    /// to from; where no arm fits, on to the next rule.
+    Switch(Switch),
+    /// Its connection, of TCP or UDP and of the address's family, is sent to this address and port
+    /// instead, and it is let through. Any other packet goes on.
+    Redirect(SocketAddr),
+}
+
+/// A choice between chains, made in one look-up however many arms there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// By destination port.
+    Port(BTreeMap<Endpoint, ChainId>),
+    /// By the size of an echo request, as `ping -s` counts it.
+    Echo(BTreeMap<u16, ChainId>),
+    /// By the source's position and the destination port.
+    TrackPort(TrackId, BTreeMap<(Position, Endpoint), ChainId>),
+    /// By the source's position and the size of an echo request.
+    TrackEcho(TrackId, BTreeMap<(Position, u16), ChainId>),
+}
+
+impl Switch {
+    /// The chains of all arms.
+    pub fn targets(&self) -> Vec<ChainId> {
+        match self {
+            Self::Port(arms) => arms.values().copied().collect(),
+            Self::Echo(arms) => arms.values().copied().collect(),
+            Self::TrackPort(_, arms) => arms.values().copied().collect(),
+            Self::TrackEcho(_, arms) => arms.values().copied().collect(),
+        }
+    }
+}
+
+/// A sealed program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    outside: Vec<Interface>,
+    pools: Vec<Pool>,
+    lists: Vec<List>,
+    tracks: Vec<Track>,
+    chains: Vec<Chain>,
+}
+
+impl Program {
+    /// Interfaces that face strangers, at least one.
+    pub fn outside(&self) -> &[Interface] {
+        &self.outside
+    }
+
+    /// Every pool.
+    pub fn pools(&self) -> &[Pool] {
+        &self.pools
+    }
+
+    /// Every list.
+    pub fn lists(&self) -> &[List] {
+        &self.lists
+    }
+
+    /// Every track.
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// Every chain.
+    pub fn chains(&self) -> &[Chain] {
+        &self.chains
+    }
+
+    /// The chain that packets enter at `hook`, if any.
+    pub fn hooked(&self, hook: Hook) -> Option<ChainId> {
+        self.chains_with_ids().find(|(_, chain)| chain.hook == Some(hook)).map(|(id, _)| id)
+    }
+
+    /// Every list with its id.
+    pub fn lists_with_ids(&self) -> impl Iterator<Item = (ListId, &List)> {
+        (0u32..).map(ListId).zip(&self.lists)
+    }
+
+    /// Every track with its id.
+    pub fn tracks_with_ids(&self) -> impl Iterator<Item = (TrackId, &Track)> {
+        (0u32..).map(TrackId).zip(&self.tracks)
+    }
+
+    /// Every chain with its id.
+    pub fn chains_with_ids(&self) -> impl Iterator<Item = (ChainId, &Chain)> {
+        (0u32..).map(ChainId).zip(&self.chains)
+    }
+}
+
+macro_rules! lookup {
+    ($($id:ident, $field:ident, $item:ident;)*) => {$(
+        impl std::ops::Index<$id> for Program {
+            type Output = $item;
+
+            /// An id comes from the program's own builder, so it is always in range.
+            fn index(&self, id: $id) -> &$item {
+                &self.$field[id.index()]
+            }
+        }
+    )*};
+}
+lookup! {
+    PoolId, pools, Pool;
+    ListId, lists, List;
+    TrackId, tracks, Track;
+    ChainId, chains, Chain;
+}
+
+/// Why a draft cannot be sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Two items of a kind have this name.
+    DuplicateName(Box<str>),
+    /// Two chains are entered at this hook.
+    DuplicateHook(Hook),
+    /// This chain can reach itself.
+    Loop(Box<str>),
+    /// Jumps go deeper than [`MAX_DEPTH`] from this chain.
+    TooDeep(Box<str>),
+    /// A switch or a return stands in this chain, which no chain jumps to.
+    NothingToReturnTo(Box<str>),
+    /// A rule of this chain has both effects and a switch.
+    SwitchWithEffects(Box<str>),
+    /// This chain redirects, but packets enter it elsewhere than at [`Hook::Prerouting`].
+    RedirectOutsidePrerouting(Box<str>),
+    /// A rule adds to or removes from this list, whose members are static.
+    StaticListChanged(Box<str>),
+    /// Two lists share this pool, which is not for sharing.
+    PoolNotShared(Box<str>),
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DuplicateName(name) => write!(f, "two items are called `{name}`"),
+            Self::DuplicateHook(hook) => write!(f, "two chains are entered at {hook:?}"),
+            Self::Loop(chain) => write!(f, "chain `{chain}` can reach itself"),
+            Self::TooDeep(chain) => write!(f, "jumps from chain `{chain}` go deeper than {MAX_DEPTH}"),
+            Self::NothingToReturnTo(chain) => {
+                write!(f, "chain `{chain}` returns, but packets enter it from a hook")
+            }
+            Self::SwitchWithEffects(chain) => {
+                write!(f, "a rule of chain `{chain}` has both effects and a switch")
+            }
+            Self::RedirectOutsidePrerouting(chain) => {
+                write!(f, "chain `{chain}` redirects after routing was decided")
+            }
+            Self::StaticListChanged(list) => write!(f, "a rule changes the static list `{list}`"),
+            Self::PoolNotShared(pool) => write!(f, "pool `{pool}` holds one list only"),
+        }
+    }
+}
+
+impl std::error::Error for Flaw {}
+
+/// Jumps that may be pending at once. The kernel takes 16 (`NFT_JUMP_STACK_SIZE`); half of them
+/// are left to back ends, which may put a chain of their own around a rule's effects.
+pub const MAX_DEPTH: usize = 8;
+
+/// A program being drafted.
+#[derive(Debug)]
+pub struct Builder {
+    draft: Program,
+    tags: HashMap<NonZeroU32, Box<str>>,
+}
+
+impl Builder {
+    /// An empty program for a gateway with these outside interfaces.
+    pub fn new(outside: Vec<Interface>) -> Self {
+        let draft = Program { outside, pools: vec![], lists: vec![], tracks: vec![], chains: vec![] };
+        Self { draft, tags: HashMap::new() }
+    }
+
+    /// A list whose members never change.
+    pub fn static_list(&mut self, name: &str, members: Vec<Prefix>) -> ListId {
+        self.list(name, Members::Static(members))
+    }
+
+    /// Memory for timed lists.
+    pub fn pool(&mut self, name: &str, capacity: NonZeroU32, shared: bool) -> PoolId {
+        let id = PoolId::of_next(&self.draft.pools);
+        self.draft.pools.push(Pool { name: name.into(), capacity, shared });
+        id
+    }
+
+    /// A list in `pool` that rules add to, keeping `v6_bits` leading bits of IPv6 sources.
+    pub fn timed_list(&mut self, name: &str, pool: PoolId, v6_bits: u8) -> ListId {
+        let tag = self.tag(&format!("{}\0{name}", self.draft[pool].name));
+        self.list(name, Members::Timed { pool, tag, v6_bits })
+    }
+
+    fn list(&mut self, name: &str, members: Members) -> ListId {
+        let id = ListId::of_next(&self.draft.lists);
+        self.draft.lists.push(List { name: name.into(), members });
+        id
+    }
+
+    /// A track without positions.
+    pub fn track(&mut self, name: &str, capacity: NonZeroU32) -> TrackId {
+        let id = TrackId::of_next(&self.draft.tracks);
+        self.draft.tracks.push(Track { name: name.into(), capacity, positions: BTreeMap::new() });
+        id
+    }
+
+    /// A position of `track`. `identity` tells it from every other position of any program;
+    /// `what` is for people.
+    pub fn position(&mut self, track: TrackId, identity: &str, what: &str) -> Position {
+        let position = Position(self.tag(identity));
+        self.draft.tracks[track.index()].positions.insert(position, what.into());
+        position
+    }
+
+    /// A number for `identity`, the same in every program unless two identities of one program
+    /// collide: then the later one takes the next free number.
+    fn tag(&mut self, identity: &str) -> NonZeroU32 {
+        let mut tag = NonZeroU32::new(fnv1a(identity.as_bytes())).unwrap_or(NonZeroU32::MIN);
+        while self.tags.get(&tag).is_some_and(|holder| **holder != *identity) {
+            tag = tag.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        }
+        self.tags.insert(tag, identity.into());
+        tag
+    }
+
+    /// A chain without rules. With a hook, packets enter it there.
+    pub fn chain(&mut self, name: &str, hook: Option<Hook>) -> ChainId {
+        let id = ChainId::of_next(&self.draft.chains);
+        self.draft.chains.push(Chain { name: name.into(), hook, rules: vec![] });
+        id
+    }
+
+    /// Appends a rule to `chain`.
+    pub fn rule(&mut self, chain: ChainId, rule: Rule) {
+        self.draft.chains[chain.index()].rules.push(rule);
+    }
+
+    /// The finished program, or the first flaw that keeps it from having one meaning everywhere.
+    pub fn seal(self) -> Result<Program, Flaw> {
+        let program = self.draft;
+        check_names(&program)?;
+        check_pools(&program)?;
+        check_effects(&program)?;
+        check_flow(&program)?;
+        Ok(program)
+    }
+}
+
+/// FNV-1a, 32 bits (RFC 9923): small, and the same on every machine and in every version.
+fn fnv1a(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+fn check_names(program: &Program) -> Result<(), Flaw> {
+    fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), Flaw> {
+        let mut seen = BTreeSet::new();
+        for name in names {
+            if !seen.insert(name) {
+                return Err(Flaw::DuplicateName(name.into()));
+            }
+        }
+        Ok(())
+    }
+    let pools = program.pools.iter().map(|pool| &*pool.name);
+    unique(pools.chain(program.tracks.iter().map(|track| &*track.name)))?;
+    unique(program.lists.iter().map(|list| &*list.name))?;
+    unique(program.chains.iter().map(|chain| &*chain.name))?;
+    let mut hooks = BTreeSet::new();
+    match program.chains.iter().filter_map(|chain| chain.hook).find(|hook| !hooks.insert(*hook)) {
+        Some(hook) => Err(Flaw::DuplicateHook(hook)),
+        None => Ok(()),
+    }
+}
+
+fn check_pools(program: &Program) -> Result<(), Flaw> {
+    let mut used = BTreeSet::new();
+    for list in &program.lists {
+        if let Members::Timed { pool, .. } = list.members
+            && !used.insert(pool)
+            && !program[pool].shared
+        {
+            return Err(Flaw::PoolNotShared(program[pool].name.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn check_effects(program: &Program) -> Result<(), Flaw> {
+    let effects = program.chains.iter().flat_map(|c| &c.rules).flat_map(|rule| &rule.then);
+    for effect in effects {
+        if let Effect::Add { list, .. } | Effect::Remove(list) = effect
+            && let Members::Static(_) = program[*list].members
+        {
+            return Err(Flaw::StaticListChanged(program[*list].name.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// What is known of a chain once everything it can reach has been looked at.
+#[derive(Clone, Copy)]
+struct Reach {
+    depth: usize,
+    redirects: bool,
+}
+
+fn check_flow(program: &Program) -> Result<(), Flaw> {
+    let mut known = vec![None; program.chains.len()];
+    let mut pending = vec![false; program.chains.len()];
+    for (id, chain) in program.chains_with_ids() {
+        let mixed = |rule: &Rule| !rule.then.is_empty() && matches!(rule.verdict, Some(Verdict::Switch(_)));
+        if chain.rules.iter().any(mixed) {
+            return Err(Flaw::SwitchWithEffects(chain.name.clone()));
+        }
+        let reach = explore(program, id, 0, &mut known, &mut pending)?;
+        if reach.depth > MAX_DEPTH {
+            return Err(Flaw::TooDeep(chain.name.clone()));
+        }
+        let Some(hook) = chain.hook else { continue };
+        if reach.redirects && hook != Hook::Prerouting {
+            return Err(Flaw::RedirectOutsidePrerouting(chain.name.clone()));
+        }
+        let returns = |rule: &Rule| matches!(rule.verdict, Some(Verdict::Return | Verdict::Switch(_)));
+        if chain.rules.iter().any(returns) {
+            return Err(Flaw::NothingToReturnTo(chain.name.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Recursion ends at [`MAX_DEPTH`], long before the stack does.
+fn explore(
+    program: &Program,
+    id: ChainId,
+    jumps: usize,
+    known: &mut [Option<Reach>],
+    pending: &mut [bool],
+) -> Result<Reach, Flaw> {
+    if let Some(reach) = known[id.index()] {
+        return Ok(reach);
+    }
+    let chain = &program[id];
+    if pending[id.index()] {
+        return Err(Flaw::Loop(chain.name.clone()));
+    }
+    if jumps > MAX_DEPTH {
+        return Err(Flaw::TooDeep(chain.name.clone()));
+    }
+    pending[id.index()] = true;
+    let mut reach = Reach { depth: 0, redirects: false };
+    for rule in &chain.rules {
+        let targets = match &rule.verdict {
+            Some(Verdict::Jump(target)) => vec![*target],
+            Some(Verdict::Switch(switch)) => switch.targets(),
+            Some(Verdict::Redirect(_)) => {
+                reach.redirects = true;
+                continue;
+            }
+            _ => continue,
+        };
+        for target in targets {
+            let inner = explore(program, target, jumps + 1, known, pending)?;
+            reach.depth = reach.depth.max(inner.depth + 1);
+            reach.redirects |= inner.redirects;
+        }
+    }
+    pending[id.index()] = false;
+    known[id.index()] = Some(reach);
+    Ok(reach)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(verdict: Verdict) -> Rule {
+        let origin = Origin { what: "test".into(), span: None };
+        Rule { when: vec![], then: vec![], verdict: Some(verdict), origin }
+    }
+
+    fn builder() -> Builder {
+        Builder::new(vec!["eth0".parse().unwrap()])
+    }
+
+    #[test]
+    fn a_loop_is_not_sealed() {
+        let mut draft = builder();
+        let (a, b) = (draft.chain("a", None), draft.chain("b", None));
+        draft.rule(a, to(Verdict::Jump(b)));
+        draft.rule(b, to(Verdict::Jump(a)));
+        assert_eq!(draft.seal(), Err(Flaw::Loop("a".into())));
+    }
+
+    #[test]
+    fn jumps_deeper_than_the_kernel_allows_are_not_sealed() {
+        let mut draft = builder();
+        let chains: Vec<_> = (0..=MAX_DEPTH + 1).map(|i| draft.chain(&format!("c{i}"), None)).collect();
+        for pair in chains.windows(2) {
+            draft.rule(pair[0], to(Verdict::Jump(pair[1])));
+        }
+        assert!(matches!(draft.seal(), Err(Flaw::TooDeep(_))));
+    }
+
+    #[test]
+    fn a_chain_without_a_caller_does_not_return() {
+        for verdict in [Verdict::Return, Verdict::Switch(Switch::Echo(BTreeMap::new()))] {
+            let mut draft = builder();
+            let input = draft.chain("input", Some(Hook::Input));
+            draft.rule(input, to(verdict));
+            assert_eq!(draft.seal(), Err(Flaw::NothingToReturnTo("input".into())));
+        }
+    }
+
+    #[test]
+    fn a_redirect_is_sealed_only_before_routing() {
+        let mut draft = builder();
+        let input = draft.chain("input", Some(Hook::Input));
+        let inner = draft.chain("inner", None);
+        draft.rule(input, to(Verdict::Jump(inner)));
+        draft.rule(inner, to(Verdict::Redirect("192.0.2.1:22".parse().unwrap())));
+        assert_eq!(draft.seal(), Err(Flaw::RedirectOutsidePrerouting("input".into())));
+    }
+
+    #[test]
+    fn a_static_list_is_never_changed_by_a_rule() {
+        let mut draft = builder();
+        let list = draft.static_list("friends", vec![]);
+        let input = draft.chain("input", Some(Hook::Input));
+        draft.rule(input, Rule { then: vec![Effect::Remove(list)], ..to(Verdict::Accept) });
+        assert_eq!(draft.seal(), Err(Flaw::StaticListChanged("friends".into())));
+    }
+
+    #[test]
+    fn numbers_depend_on_names_and_differ_even_when_hashes_collide() {
+        // A known pair of colliding 32-bit FNV-1a inputs.
+        let (one, other) = ("costarring", "liquid");
+        assert_eq!(fnv1a(one.as_bytes()), fnv1a(other.as_bytes()));
+        let mut draft = builder();
+        let (first, second) = (draft.tag(one), draft.tag(other));
+        assert_ne!(first, second);
+        assert_eq!(draft.tag(one), first);
+        assert_eq!(builder().tag(one), first);
+    }
+}

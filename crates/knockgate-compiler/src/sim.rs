@@ -1,0 +1,431 @@
+//! The meaning of a program: what becomes of a packet at a moment.
+//!
+//! What surrounds the rules is modelled after Linux 6.x: reassembly before the first hook,
+//! connection tracking with its default settings (`nf_conntrack_tcp_loose` on), destination
+//! rewriting for the first packet of a connection. A connection that was accepted is taken to be
+//! answered, so later packets of it are established.
+
+mod conntrack;
+mod memory;
+pub mod trace;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::net::{
+    Destination, Endpoint, Family, Packet, Payload, Transport, echo_packet_size, echo_request_type,
+};
+use crate::program::{
+    ChainId, Condition, Effect, Hook, ListId, Members, Origin, Program, Rule, State, Switch, TrackId, Verdict,
+};
+use crate::time::Moment;
+use conntrack::Connections;
+use memory::Memory;
+
+pub use memory::Entry;
+
+/// What happened to a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// It was let through.
+    Accept,
+    /// It vanished.
+    Drop,
+    /// It was refused, and its sender told so.
+    Reject,
+}
+
+impl Fate {
+    /// `accept`, `drop` or `reject`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Drop => "drop",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+/// Who decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decider<'p> {
+    /// This rule.
+    Rule {
+        /// Its chain.
+        chain: ChainId,
+        /// Its place in the chain, from 0.
+        index: usize,
+        /// Where it came from.
+        origin: &'p Origin,
+    },
+    /// No rule: the packet left the chain of this hook at its end, or there is none.
+    End(Hook),
+    /// No rule ever saw it: it waits for the rest of its fragments.
+    Reassembly,
+}
+
+/// Something a packet changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The source is on the list until then.
+    Added(ListId, Moment),
+    /// The source is no longer on the list.
+    Removed(ListId),
+    /// The list's pool is full, so the source was not added.
+    Full(ListId),
+    /// The source is at this position of the track until then.
+    Moved(TrackId, crate::program::Position, Moment),
+    /// The source is no longer on the track.
+    Forgotten(TrackId),
+    /// The track is full, so the source is not on it.
+    TrackFull(TrackId),
+    /// The connection goes to this address and port instead.
+    Redirected(SocketAddr),
+}
+
+/// What became of one packet, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision<'p> {
+    /// What happened to it.
+    pub fate: Fate,
+    /// Who decided.
+    pub decider: Decider<'p>,
+    /// What it changed, in order.
+    pub changes: Vec<Change>,
+}
+
+/// Plays packets through a program, in the order of their moments.
+#[derive(Debug)]
+pub struct Simulator<'p> {
+    program: &'p Program,
+    prerouting: Option<ChainId>,
+    input: Option<ChainId>,
+    forward: Option<ChainId>,
+    arms: HashMap<(ChainId, usize), Arms>,
+    memory: Memory,
+    connections: Connections,
+}
+
+/// A switch as a table.
+#[derive(Debug)]
+enum Arms {
+    Port(HashMap<(Transport, u16), ChainId>),
+    Echo(HashMap<u16, ChainId>),
+    TrackPort(TrackId, HashMap<(u32, Transport, u16), ChainId>),
+    TrackEcho(TrackId, HashMap<(u32, u16), ChainId>),
+}
+
+impl Arms {
+    fn of(switch: &Switch) -> Self {
+        let port = |endpoint: &Endpoint| (endpoint.transport, endpoint.port.number());
+        match switch {
+            Switch::Port(arms) => Self::Port(arms.iter().map(|(e, chain)| (port(e), *chain)).collect()),
+            Switch::Echo(arms) => Self::Echo(arms.iter().map(|(data, chain)| (*data, *chain)).collect()),
+            Switch::TrackPort(track, arms) => {
+                let flat =
+                    |((position, endpoint), chain): (&(crate::program::Position, Endpoint), &ChainId)| {
+                        let (transport, number) = port(endpoint);
+                        ((position.number(), transport, number), *chain)
+                    };
+                Self::TrackPort(*track, arms.iter().map(flat).collect())
+            }
+            Switch::TrackEcho(track, arms) => Self::TrackEcho(
+                *track,
+                arms.iter().map(|((position, data), chain)| ((position.number(), *data), *chain)).collect(),
+            ),
+        }
+    }
+}
+
+/// A packet on its way through the hooks.
+struct Passage<'a> {
+    packet: &'a Packet,
+    now: Moment,
+    state: State,
+    /// Where it goes now, which a redirect may have changed.
+    destination: Destination,
+    port: Option<u16>,
+    changes: Vec<Change>,
+}
+
+/// How a chain was left.
+enum Exit {
+    Decided(Fate, ChainId, usize),
+    Returned,
+}
+
+impl<'p> Simulator<'p> {
+    /// A gateway that has just begun to run `program`: every list empty, no connection open.
+    pub fn new(program: &'p Program) -> Self {
+        let mut arms = HashMap::new();
+        for (id, chain) in program.chains_with_ids() {
+            for (index, rule) in chain.rules.iter().enumerate() {
+                if let Some(Verdict::Switch(switch)) = &rule.verdict {
+                    arms.insert((id, index), Arms::of(switch));
+                }
+            }
+        }
+        Self {
+            program,
+            prerouting: program.hooked(Hook::Prerouting),
+            input: program.hooked(Hook::Input),
+            forward: program.hooked(Hook::Forward),
+            arms,
+            memory: Memory::new(program),
+            connections: Connections::default(),
+        }
+    }
+
+    /// What becomes of `packet` when it arrives at `now`. Moments never go back.
+    pub fn play(&mut self, now: Moment, packet: &Packet) -> Decision<'p> {
+        if packet.fragment {
+            return Decision { fate: Fate::Drop, decider: Decider::Reassembly, changes: vec![] };
+        }
+        let (state, redirect) = self.connections.look_up(packet);
+        let mut passage = Passage {
+            packet,
+            now,
+            state,
+            destination: packet.destination,
+            port: packet.endpoint().map(|(_, port)| port),
+            changes: vec![],
+        };
+        if let Some(target) = redirect {
+            passage.redirect(target);
+        }
+        if let (State::New, Some(chain)) = (state, self.prerouting)
+            && let Exit::Decided(Fate::Drop | Fate::Reject, chain, index) = self.run(chain, &mut passage)
+        {
+            return self.decision(Fate::Drop, chain, index, passage);
+        }
+        let hook = match passage.destination {
+            Destination::Gateway => Hook::Input,
+            Destination::Other(address) if is_group(address) => Hook::Input,
+            Destination::Other(_) => Hook::Forward,
+        };
+        let chain = if hook == Hook::Input { self.input } else { self.forward };
+        let exit = chain.map_or(Exit::Returned, |chain| self.run(chain, &mut passage));
+        if let Exit::Returned | Exit::Decided(Fate::Accept, ..) = exit {
+            self.connections.accept(packet, state, passage.redirected());
+        }
+        match exit {
+            Exit::Decided(fate, chain, index) => self.decision(fate, chain, index, passage),
+            Exit::Returned => {
+                Decision { fate: Fate::Accept, decider: Decider::End(hook), changes: passage.changes }
+            }
+        }
+    }
+
+    fn decision(&self, fate: Fate, chain: ChainId, index: usize, passage: Passage<'_>) -> Decision<'p> {
+        let program: &'p Program = self.program;
+        let origin = &program[chain].rules[index].origin;
+        Decision { fate, decider: Decider::Rule { chain, index, origin }, changes: passage.changes }
+    }
+
+    /// Who is on `list` at `now`, in no order.
+    pub fn members(&self, list: ListId, now: Moment) -> Vec<Entry> {
+        match self.program[list].members {
+            Members::Static(_) => vec![],
+            Members::Timed { pool, tag, .. } => self.memory.members(pool, tag, now),
+        }
+    }
+
+    /// Who is where on `track` at `now`, in no order.
+    pub fn positions(&self, track: TrackId, now: Moment) -> Vec<(Entry, crate::program::Position)> {
+        self.memory.positions(track, now)
+    }
+
+    fn run(&mut self, chain: ChainId, passage: &mut Passage<'_>) -> Exit {
+        let program: &'p Program = self.program;
+        for (index, rule) in program[chain].rules.iter().enumerate() {
+            if !self.holds(rule, passage) {
+                continue;
+            }
+            for effect in &rule.then {
+                self.carry_out(effect, passage);
+            }
+            let exit = match &rule.verdict {
+                None => continue,
+                Some(Verdict::Accept) => return Exit::Decided(Fate::Accept, chain, index),
+                Some(Verdict::Drop) => return Exit::Decided(Fate::Drop, chain, index),
+                Some(Verdict::Reject) => return Exit::Decided(Fate::Reject, chain, index),
+                Some(Verdict::Return) => return Exit::Returned,
+                Some(Verdict::Redirect(target)) => {
+                    if passage.port.is_none() || passage.packet.family() != Family::of(target.ip()) {
+                        continue;
+                    }
+                    passage.redirect(*target);
+                    passage.changes.push(Change::Redirected(*target));
+                    return Exit::Decided(Fate::Accept, chain, index);
+                }
+                Some(Verdict::Jump(target)) => self.run(*target, passage),
+                Some(Verdict::Switch(_)) => match self.arm(chain, index, passage) {
+                    Some(target) => return self.run(target, passage),
+                    None => continue,
+                },
+            };
+            if let Exit::Decided(..) = exit {
+                return exit;
+            }
+        }
+        Exit::Returned
+    }
+
+    fn arm(&self, chain: ChainId, index: usize, passage: &Passage<'_>) -> Option<ChainId> {
+        let endpoint = || Some((passage.transport()?, passage.port?));
+        let at = |track: TrackId| self.memory.position(track, passage.packet.source, passage.now);
+        match self.arms.get(&(chain, index))? {
+            Arms::Port(arms) => arms.get(&endpoint()?).copied(),
+            Arms::Echo(arms) => arms.get(&passage.echo()?).copied(),
+            Arms::TrackPort(track, arms) => {
+                let (transport, port) = endpoint()?;
+                arms.get(&(at(*track)?.number(), transport, port)).copied()
+            }
+            Arms::TrackEcho(track, arms) => arms.get(&(at(*track)?.number(), passage.echo()?)).copied(),
+        }
+    }
+
+    fn holds(&self, rule: &Rule, passage: &Passage<'_>) -> bool {
+        rule.when.iter().all(|condition| self.condition(condition, passage))
+    }
+
+    fn condition(&self, condition: &Condition, passage: &Passage<'_>) -> bool {
+        let packet = passage.packet;
+        match condition {
+            Condition::From(interfaces) => interfaces.iter().any(|i| i.matches(&packet.interface)),
+            Condition::NotFrom(interfaces) => !interfaces.iter().any(|i| i.matches(&packet.interface)),
+            Condition::State(states) => states.has(passage.state),
+            Condition::Family(family) => packet.family() == *family,
+            Condition::Transport(transport) => passage.transport() == Some(*transport),
+            Condition::To(endpoints) => endpoints.iter().any(|endpoint| {
+                passage.transport() == Some(endpoint.transport)
+                    && passage.port == Some(endpoint.port.number())
+            }),
+            Condition::SourcePort(transport, port) => {
+                let from = match packet.payload {
+                    Payload::Tcp { from, .. } | Payload::Udp { from, .. } => Some(from),
+                    Payload::Icmp { .. } => None,
+                };
+                passage.transport() == Some(*transport) && from == Some(port.number())
+            }
+            Condition::Flags { mask, set } => match packet.payload {
+                Payload::Tcp { flags, .. } => flags.masked(*mask) == *set,
+                _ => false,
+            },
+            Condition::Echo(data) => {
+                let wanted = data.map(|data| echo_packet_size(packet.family(), data));
+                passage.is_echo() && wanted.is_none_or(|size| packet.size == size)
+            }
+            Condition::Icmp(family, kinds) => match packet.payload {
+                Payload::Icmp { kind } => packet.family() == *family && kinds.contains(&kind),
+                _ => false,
+            },
+            Condition::HopLimit(limit) => packet.hop_limit == *limit,
+            Condition::Source(prefix) => prefix.contains(packet.source),
+            Condition::Destination(prefix) => match passage.destination {
+                Destination::Other(address) => prefix.contains(address),
+                Destination::Gateway => false,
+            },
+            Condition::ToGateway => passage.destination == Destination::Gateway,
+            Condition::NoExtensionHeaders => !packet.extension_headers,
+            Condition::Listed(list) => self.listed(*list, passage),
+            Condition::NotListed(list) => !self.listed(*list, passage),
+        }
+    }
+
+    fn listed(&self, list: ListId, passage: &Passage<'_>) -> bool {
+        let source = passage.packet.source;
+        match &self.program[list].members {
+            Members::Static(prefixes) => prefixes.iter().any(|prefix| prefix.contains(source)),
+            Members::Timed { pool, tag, v6_bits } => {
+                self.memory.holds(*pool, *tag, kept(source, *v6_bits), passage.now)
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: &Effect, passage: &mut Passage<'_>) {
+        let (source, now) = (passage.packet.source, passage.now);
+        let timed = |list: ListId| match self.program[list].members {
+            Members::Timed { pool, tag, v6_bits } => Some((pool, tag, kept(source, v6_bits))),
+            // A sealed program changes no static list.
+            Members::Static(_) => None,
+        };
+        let change = match effect {
+            Effect::Add { list, lifetime, expiry } => {
+                let Some((pool, tag, source)) = timed(*list) else { return };
+                match self.memory.add(pool, tag, source, now, now.after(*lifetime), *expiry) {
+                    memory::Added::Until(moment) => Change::Added(*list, moment),
+                    memory::Added::Already => return,
+                    memory::Added::Full => Change::Full(*list),
+                }
+            }
+            Effect::Remove(list) => {
+                let Some((pool, tag, source)) = timed(*list) else { return };
+                if !self.memory.remove(pool, tag, source, now) {
+                    return;
+                }
+                Change::Removed(*list)
+            }
+            Effect::Move { track, position, lifetime } => {
+                let until = now.after(*lifetime);
+                if self.memory.move_to(*track, source, *position, now, until) {
+                    Change::Moved(*track, *position, until)
+                } else {
+                    Change::TrackFull(*track)
+                }
+            }
+            Effect::Forget(track) => {
+                if !self.memory.forget(*track, source, now) {
+                    return;
+                }
+                Change::Forgotten(*track)
+            }
+        };
+        passage.changes.push(change);
+    }
+}
+
+impl Passage<'_> {
+    fn transport(&self) -> Option<Transport> {
+        self.packet.endpoint().map(|(transport, _)| transport)
+    }
+
+    fn is_echo(&self) -> bool {
+        matches!(self.packet.payload, Payload::Icmp { kind } if kind == echo_request_type(self.packet.family()))
+    }
+
+    /// What `ping -s` would have been told to send this echo request.
+    fn echo(&self) -> Option<u16> {
+        let header = echo_packet_size(self.packet.family(), 0);
+        self.is_echo().then(|| self.packet.size.checked_sub(header)).flatten()
+    }
+
+    fn redirect(&mut self, target: SocketAddr) {
+        self.destination = Destination::Other(target.ip());
+        self.port = Some(target.port());
+    }
+
+    fn redirected(&self) -> Option<SocketAddr> {
+        match self.destination {
+            Destination::Other(address) if self.destination != self.packet.destination => {
+                Some(SocketAddr::new(address, self.port?))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn kept(source: IpAddr, v6_bits: u8) -> IpAddr {
+    match Family::of(source) {
+        Family::V4 => source,
+        Family::V6 => crate::net::truncate(source, v6_bits),
+    }
+}
+
+/// Multicast and broadcast packets are for everybody on the link, so also for the gateway.
+fn is_group(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_multicast(),
+    }
+}
