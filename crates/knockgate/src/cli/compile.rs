@@ -1,0 +1,35 @@
+//! `knockgate compile`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use knockgate_compiler::backend;
+
+use super::input::load;
+use super::output::{Answer, Output};
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The policy; `-` is standard input
+    policy: PathBuf,
+    /// What to compile to
+    #[arg(long, value_enum, default_value_t = Target::Nft)]
+    to: Target,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Target {
+    /// An nftables ruleset, for `nft -f`
+    Nft,
+}
+
+pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
+    let loaded = match load(&options.policy, output)? {
+        Ok(loaded) => loaded,
+        Err(answer) => return Ok(answer),
+    };
+    match options.to {
+        Target::Nft => output.print(&backend::nft::print(&loaded.program).text)?,
+    }
+    Ok(Answer::Fine)
+}

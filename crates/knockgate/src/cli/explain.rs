@@ -1,0 +1,70 @@
+//! `knockgate explain`.
+
+use clap::Args;
+use knockgate_compiler::diag::{CATALOGUE, Code, Entry, Source, Style, to_text};
+use knockgate_compiler::frontend;
+use serde_json::json;
+
+use super::output::{Answer, Output};
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The code, such as P010; without it, all of them are listed
+    code: Option<String>,
+}
+
+pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
+    let Some(code) = &options.code else {
+        return list(output);
+    };
+    let Ok(code) = code.parse::<Code>() else {
+        anyhow::bail!("there is no code `{code}`; `knockgate explain` lists them all");
+    };
+    let entry = Entry::of(code);
+    if output.is_json() {
+        output.print_json(&as_json(entry))?;
+        return Ok(Answer::Fine);
+    }
+    output.print(&format!("\x1b[1m{}: {}\x1b[0m\n\n{}\n", entry.code, entry.title, wrapped(entry.why)))?;
+    if let Some(wrong) = entry.wrong {
+        let (_, findings) = frontend::toml::parse(wrong);
+        let shown = to_text(&Source::new("example.toml", wrong), &findings, Style::Plain);
+        output.print(&format!("\nFor example, in this policy:\n\n{}\n{shown}", indented(wrong)))?;
+    }
+    Ok(Answer::Fine)
+}
+
+fn list(output: &Output) -> anyhow::Result<Answer> {
+    for entry in CATALOGUE {
+        if output.is_json() {
+            output.print_json(&as_json(entry))?;
+        } else {
+            output.print(&format!("{}  {}\n", entry.code, entry.title))?;
+        }
+    }
+    Ok(Answer::Fine)
+}
+
+fn as_json(entry: &Entry) -> serde_json::Value {
+    json!({ "code": entry.code.as_str(), "title": entry.title, "why": entry.why, "wrong": entry.wrong })
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+/// Broken into lines of at most 90 characters.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        if let Some(line) = lines.last_mut().filter(|line| line.is_empty() || line.len() + word.len() < 90) {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.join("\n")
+}

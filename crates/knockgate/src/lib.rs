@@ -1,0 +1,6 @@
+//! What Knockgate does to a machine: apply a program, observe what is there, rehearse in
+//! namespaces of its own. What a program means is the compiler's business.
+
+pub mod lab;
+pub mod plan;
+pub mod target;

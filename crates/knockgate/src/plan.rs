@@ -1,0 +1,210 @@
+//! What must change for a ruleset to be in force where another one may be. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use knockgate_compiler::backend::nft::{Ruleset, Set, TABLE};
+
+/// What is there, as far as a plan needs to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What tells the loaded ruleset from others; `None` when there is none of ours, or when it
+    /// was changed since it was applied.
+    pub fingerprint: Option<String>,
+    /// Our chains by name.
+    pub chains: BTreeSet<String>,
+    /// Our sets and maps by name.
+    pub sets: BTreeMap<String, SetFound>,
+}
+
+/// A set or map that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetFound {
+    /// Its key type, as in `ipv4_addr . mark`.
+    pub key: String,
+    /// For a map, the type of its data.
+    pub data: Option<String>,
+    /// Whether its elements may have timeouts.
+    pub timed: bool,
+    /// Elements it may have.
+    pub size: Option<u32>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Nothing: this very ruleset is in force.
+    Keep,
+    /// One transaction, with what people should know of it.
+    Load(Load),
+}
+
+/// A change from one ruleset to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Chains that will be gone.
+    pub stale_chains: Vec<String>,
+    /// Sets and maps that will be gone, or made anew because their type changed.
+    pub stale_sets: Vec<String>,
+    /// Of those, the ones whose live members are carried over.
+    pub carried: Vec<String>,
+    /// Sets and maps that stay with all their members.
+    pub kept: Vec<String>,
+    /// Fixed sets whose members are written anew.
+    pub rewritten: Vec<String>,
+}
+
+/// How to get from `snapshot` to `ruleset`.
+pub fn plan(ruleset: &Ruleset, snapshot: &Snapshot) -> Plan {
+    if snapshot.fingerprint.as_ref() == Some(&ruleset.fingerprint) {
+        return Plan::Keep;
+    }
+    let wanted: BTreeMap<&str, &Set> = ruleset.sets.iter().map(|set| (set.name.as_str(), set)).collect();
+    let chains: BTreeSet<&str> = ruleset.chains.iter().map(String::as_str).collect();
+    let mut load = Load {
+        stale_chains: snapshot
+            .chains
+            .iter()
+            .filter(|name| !chains.contains(name.as_str()))
+            .cloned()
+            .collect(),
+        stale_sets: vec![],
+        carried: vec![],
+        kept: vec![],
+        rewritten: vec![],
+    };
+    for (name, found) in &snapshot.sets {
+        let Some(set) = wanted.get(name.as_str()) else {
+            load.stale_sets.push(name.clone());
+            continue;
+        };
+        let same_members = found.key == set.key && found.data.as_deref() == set.data;
+        if !same_members || found.timed == set.fixed || found.size.is_some() == set.fixed {
+            load.stale_sets.push(name.clone());
+            if same_members && !set.fixed {
+                load.carried.push(name.clone());
+            }
+        } else if set.fixed {
+            load.rewritten.push(name.clone());
+        } else {
+            load.kept.push(name.clone());
+        }
+    }
+    Plan::Load(load)
+}
+
+/// The transaction that carries out `load`. `carried` has the elements of each set in
+/// [`Load::carried`], as nft lists them. Rules go before what they refer to; sets that stay are
+/// declared again, which changes their size alone.
+pub fn transaction(ruleset: &Ruleset, load: &Load, carried: &BTreeMap<String, String>) -> String {
+    let mut text = format!("table {TABLE} {{\n}}\nflush table {TABLE}\n");
+    let mut put = |line: std::fmt::Arguments<'_>| {
+        text.write_fmt(line).expect("a string takes all that memory holds");
+    };
+    for set in &load.stale_sets {
+        put(format_args!("delete set {TABLE} {set}\n"));
+    }
+    for set in &load.rewritten {
+        put(format_args!("flush set {TABLE} {set}\n"));
+    }
+    for chain in &load.stale_chains {
+        put(format_args!("delete chain {TABLE} {chain}\n"));
+    }
+    put(format_args!("{}", ruleset.text));
+    for (set, elements) in carried.iter().filter(|(_, elements)| !elements.is_empty()) {
+        put(format_args!("add element {TABLE} {set} {{ {elements} }}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ruleset() -> Ruleset {
+        let set = |name: &str, fixed: bool| Set {
+            name: name.to_owned(),
+            key: "ipv4_addr".to_owned(),
+            data: None,
+            fixed,
+            size: (!fixed).then_some(100),
+        };
+        Ruleset {
+            text: "table inet knockgate {\n}\n".to_owned(),
+            fingerprint: "knockgate 1".to_owned(),
+            sets: vec![set("banned4", false), set("allow4", true)],
+            chains: vec!["input".to_owned(), "about".to_owned()],
+        }
+    }
+
+    fn timed(key: &str) -> SetFound {
+        SetFound { key: key.to_owned(), data: None, timed: true, size: Some(100) }
+    }
+
+    fn found(sets: &[(&str, SetFound)], chains: &[&str]) -> Snapshot {
+        Snapshot {
+            fingerprint: Some("knockgate 0".to_owned()),
+            chains: chains.iter().map(|name| (*name).to_owned()).collect(),
+            sets: sets.iter().map(|(name, set)| ((*name).to_owned(), set.clone())).collect(),
+        }
+    }
+
+    fn load(snapshot: &Snapshot) -> Load {
+        match plan(&ruleset(), snapshot) {
+            Plan::Load(load) => load,
+            Plan::Keep => panic!("there is something to do"),
+        }
+    }
+
+    #[test]
+    fn the_same_ruleset_is_kept() {
+        let snapshot = Snapshot { fingerprint: Some("knockgate 1".to_owned()), ..found(&[], &[]) };
+        assert_eq!(plan(&ruleset(), &snapshot), Plan::Keep);
+    }
+
+    #[test]
+    fn a_set_of_the_same_shape_keeps_its_members_whatever_its_size() {
+        let other_size = SetFound { size: Some(7), ..timed("ipv4_addr") };
+        let load = load(&found(&[("banned4", other_size)], &["input"]));
+        assert_eq!(load.kept, ["banned4"]);
+        assert_eq!((load.stale_sets.len(), load.stale_chains.len()), (0, 0));
+    }
+
+    #[test]
+    fn members_are_carried_over_when_the_set_is_made_anew_with_the_same_key() {
+        let unbounded = SetFound { size: None, ..timed("ipv4_addr") };
+        let load = load(&found(&[("banned4", unbounded)], &[]));
+        assert_eq!(
+            (load.stale_sets.as_slice(), load.carried.as_slice()),
+            (&["banned4".to_owned()][..], &["banned4".to_owned()][..])
+        );
+        let elements = BTreeMap::from([("banned4".to_owned(), "192.0.2.1 timeout 1m expires 5s".to_owned())]);
+        let text = transaction(&ruleset(), &load, &elements);
+        let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} is missing in {text}"));
+        assert!(at("flush table") < at("delete set inet knockgate banned4"));
+        assert!(
+            at("delete set inet knockgate banned4") < at("add element inet knockgate banned4 { 192.0.2.1")
+        );
+    }
+
+    #[test]
+    fn members_of_another_key_cannot_be_carried_over() {
+        let load = load(&found(&[("banned4", timed("ipv4_addr . mark"))], &[]));
+        assert_eq!((load.stale_sets.len(), load.carried.len()), (1, 0));
+    }
+
+    #[test]
+    fn what_is_no_longer_wanted_goes() {
+        let load = load(&found(&[("guests4", timed("ipv4_addr"))], &["input", "to-22-tcp"]));
+        assert_eq!(
+            (load.stale_sets, load.stale_chains),
+            (vec!["guests4".to_owned()], vec!["to-22-tcp".to_owned()])
+        );
+    }
+
+    #[test]
+    fn fixed_sets_are_written_anew() {
+        let fixed = SetFound { timed: false, size: None, ..timed("ipv4_addr") };
+        assert_eq!(load(&found(&[("allow4", fixed)], &[])).rewritten, ["allow4"]);
+    }
+}

@@ -1,0 +1,3 @@
+//! What an artifact is applied to.
+
+pub mod nft;

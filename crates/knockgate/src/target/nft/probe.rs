@@ -1,0 +1,99 @@
+//! What the kernel and nft must be able to do.
+
+use std::fmt;
+
+use super::{TargetError, run};
+
+/// Something that every ruleset needs.
+struct Feature {
+    name: &'static str,
+    /// Since when it is there.
+    since: &'static str,
+    /// A table that uses it and little else.
+    table: &'static str,
+}
+
+const FEATURES: [Feature; 7] = [
+    Feature {
+        name: "tables of the inet family",
+        since: "Linux 3.14 with CONFIG_NF_TABLES_INET",
+        table: "chain c {\n type filter hook input priority filter; policy accept;\n }",
+    },
+    Feature {
+        name: "sets that packets fill, with timeouts",
+        since: "Linux 4.1",
+        table: "set s {\n type ipv4_addr; size 16; flags dynamic,timeout;\n }\n \
+                chain c {\n update @s { ip saddr timeout 1s }\n }",
+    },
+    Feature {
+        name: "taking sources off a set by a packet",
+        since: "Linux 5.4",
+        table: "map m {\n type ipv4_addr : mark; size 16; flags dynamic,timeout;\n }\n \
+                chain c {\n delete @m { ip saddr : 0x0 }\n add @m { ip saddr timeout 1s : 0x1 }\n }",
+    },
+    Feature {
+        name: "constants in set keys",
+        since: "nft 1.0.6 and Linux 5.6",
+        table: "set s {\n type ipv4_addr . mark; size 16; flags dynamic,timeout;\n }\n \
+                chain c {\n ip saddr . meta mark & 0x0 | 0x5 @s accept\n }",
+    },
+    Feature {
+        name: "verdict maps",
+        since: "Linux 3.13",
+        table: "chain d {\n }\n chain c {\n meta l4proto . th dport vmap { tcp . 22 : goto d }\n }",
+    },
+    Feature {
+        name: "connection tracking",
+        since: "CONFIG_NFT_CT",
+        table: "chain c {\n ct state established,related accept\n }",
+    },
+    Feature {
+        name: "looking up whose an address is",
+        since: "Linux 4.10 with CONFIG_NFT_FIB_INET",
+        table: "chain c {\n type filter hook input priority filter; policy accept;\n \
+                fib daddr type local accept\n }",
+    },
+];
+
+/// Something that is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// What it is.
+    pub what: &'static str,
+    /// Since when it is there.
+    pub since: &'static str,
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (needs {})", self.what, self.since)
+    }
+}
+
+/// Asks nft to check tables that use every feature, changing nothing; if it cannot, which of them
+/// are missing.
+pub(super) fn probe() -> Result<(), TargetError> {
+    let all: String = FEATURES.iter().enumerate().map(|(index, feature)| table(index, feature)).collect();
+    let Some(words) = check(&all)? else { return Ok(()) };
+    if words.contains("Operation not permitted") {
+        return Err(TargetError::NotPermitted);
+    }
+    let mut lacks = vec![];
+    for (index, feature) in FEATURES.iter().enumerate() {
+        if check(&table(index, feature))?.is_some() {
+            lacks.push(Lack { what: feature.name, since: feature.since });
+        }
+    }
+    if lacks.is_empty() { Err(TargetError::Refused(words)) } else { Err(TargetError::Lacks(lacks)) }
+}
+
+fn table(index: usize, feature: &Feature) -> String {
+    format!("table inet knockgate-probe-{index} {{\n {}\n}}\n", feature.table)
+}
+
+/// nft's complaint, if it has one.
+fn check(text: &str) -> Result<Option<String>, TargetError> {
+    let output = run(&["-c", "-f", "-"], Some(text)).map_err(TargetError::NftMissing)?;
+    let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Ok((!output.status.success()).then_some(words))
+}
