@@ -139,13 +139,22 @@ pub struct Diagnostic {
     pub suggestions: Vec<Suggestion>,
 }
 
+/// Bytes of a message.
+const MAX_MESSAGE: usize = 500;
+
 impl Diagnostic {
-    /// An error at `span`, with nothing said about it yet but `message`.
+    /// An error at `span`, with nothing said about it yet but `message`, whose end is left out when
+    /// it repeats more of the text than anybody would read.
     pub fn error(code: Code, span: Span, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        if message.len() > MAX_MESSAGE {
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+            message.push('…');
+        }
         Self {
             code,
             severity: Severity::Error,
-            message: message.into(),
+            message,
             primary: Label { span, text: String::new() },
             others: vec![],
             notes: vec![],

@@ -211,12 +211,12 @@ impl fmt::Display for Prefix {
 /// Why a text is not a [`Prefix`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrefixError {
-    /// Not an IPv4 or IPv6 address, or not a number after the slash.
+    /// Not an IPv4 or IPv6 address.
     Malformed,
     /// A zone (`fe80::1%eth0`): a list of sources holds addresses only.
     Zone,
-    /// More bits than the address has.
-    TooManyBits,
+    /// What follows the slash is no number, or more bits than the address has.
+    BadLength,
     /// Bits set outside the prefix; what was probably meant is given.
     HostBits(Prefix),
 }
@@ -232,8 +232,10 @@ impl FromStr for Prefix {
             return text.parse().map(Self::host).map_err(|_| PrefixError::Malformed);
         };
         let address: IpAddr = address.parse().map_err(|_| PrefixError::Malformed)?;
-        let len: u8 = len.parse().map_err(|_| PrefixError::Malformed)?;
-        let prefix = Self::holding(address, len).ok_or(PrefixError::TooManyBits)?;
+        // The standard library would take a sign too.
+        let digits = len.bytes().all(|byte| byte.is_ascii_digit());
+        let len: u8 = len.parse().ok().filter(|_| digits).ok_or(PrefixError::BadLength)?;
+        let prefix = Self::holding(address, len).ok_or(PrefixError::BadLength)?;
         if prefix.network == address { Ok(prefix) } else { Err(PrefixError::HostBits(prefix)) }
     }
 }
@@ -287,9 +289,10 @@ impl FromStr for Interface {
         {
             return Err(InterfaceError::Character(bad));
         }
-        match name.len() {
-            0 => Err(InterfaceError::Empty),
-            1..=Self::MAX_BYTES => Ok(Self(text.into())),
+        // The `*` takes a byte of the name, for nft too.
+        match (name.len(), text.len()) {
+            (0, _) => Err(InterfaceError::Empty),
+            (_, 1..=Self::MAX_BYTES) => Ok(Self(text.into())),
             _ => Err(InterfaceError::TooLong),
         }
     }
@@ -488,10 +491,11 @@ mod tests {
     fn what_is_not_a_prefix_is_refused_for_its_own_reason() {
         for (text, error) in [
             ("fe80::1%eth0", PrefixError::Zone),
-            ("192.0.2.0/33", PrefixError::TooManyBits),
+            ("192.0.2.0/33", PrefixError::BadLength),
+            ("192.0.2.0/+3", PrefixError::BadLength),
             ("192.0.2", PrefixError::Malformed),
             ("example.org", PrefixError::Malformed),
-            ("::/x", PrefixError::Malformed),
+            ("::/x", PrefixError::BadLength),
         ] {
             assert_eq!(text.parse::<Prefix>(), Err(error), "{text}");
         }
@@ -515,7 +519,9 @@ mod tests {
         assert!("ppp*".parse::<Interface>().unwrap().matches("ppp12"));
         assert!(!"ppp".parse::<Interface>().unwrap().matches("ppp12"));
         assert_eq!("*".parse::<Interface>(), Err(InterfaceError::Empty));
-        assert_eq!("an-interface-too-long".parse::<Interface>(), Err(InterfaceError::TooLong));
+        for long in ["an-interface-too-long", "fifteen-letters*"] {
+            assert_eq!(long.parse::<Interface>(), Err(InterfaceError::TooLong));
+        }
         assert_eq!("eth0;".parse::<Interface>(), Err(InterfaceError::Character(';')));
         assert_eq!("eth0\"".parse::<Interface>(), Err(InterfaceError::Character('"')));
     }

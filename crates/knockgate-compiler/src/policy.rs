@@ -282,6 +282,26 @@ impl Policy {
     pub fn doors(&self) -> &[Door] {
         &self.doors
     }
+
+    /// The same with no window, cooldown or grant longer than `most`, and no ban longer than
+    /// `most_ban`, for a rehearsal that cannot wait as long as life does.
+    #[must_use]
+    pub fn hurried(mut self, most: Lifetime, most_ban: Lifetime) -> Self {
+        for door in &mut self.doors {
+            door.grant = door.grant.min(most);
+            if let Wrong::Cooldown(lifetime) = &mut door.wrong {
+                *lifetime = most.min(*lifetime);
+            }
+            for step in &mut door.sequence.0 {
+                step.window = step.window.min(most);
+            }
+        }
+        if let Some(traps) = &mut self.traps {
+            traps.ban = traps.ban.min(most_ban);
+            traps.ban_max = traps.ban_max.min(most_ban);
+        }
+        self
+    }
 }
 
 /// A policy as it was written, before anything was held against anything else.
@@ -291,7 +311,7 @@ pub struct Draft {
     /// Where the text ends: what is missing is said to be missing there.
     pub end: usize,
     /// See [`Policy::outside`].
-    pub outside: Option<Vec<At<Interface>>>,
+    pub outside: Option<At<Vec<At<Interface>>>>,
     /// See [`Policy::public`].
     pub public: Vec<At<Endpoint>>,
     /// See [`Policy::allow`].

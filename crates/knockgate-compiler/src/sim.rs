@@ -62,6 +62,9 @@ pub enum Decider<'p> {
     End(Hook),
     /// No rule ever saw it: it waits for the rest of its fragments.
     Reassembly,
+    /// No rule for packets that are passed on saw it, for no router would pass it on: its hop limit
+    /// is used up, or its source is known on the link alone.
+    Routing,
 }
 
 /// Something a packet changed.
@@ -90,8 +93,12 @@ pub struct Decision<'p> {
     pub fate: Fate,
     /// Who decided.
     pub decider: Decider<'p>,
+    /// How connection tracking saw it; `None` when it did not.
+    pub state: Option<State>,
     /// What it changed, in order.
     pub changes: Vec<Change>,
+    /// Where the rule of each change came from, in the same order.
+    pub causes: Vec<&'p Origin>,
 }
 
 /// Plays packets through a program, in the order of their moments.
@@ -138,14 +145,16 @@ impl Arms {
 }
 
 /// A packet on its way through the hooks.
-struct Passage<'a> {
+struct Passage<'a, 'p> {
     packet: &'a Packet,
     now: Moment,
     state: State,
     /// Where it goes now, which a redirect may have changed.
     destination: Destination,
     port: Option<u16>,
+    hop_limit: u8,
     changes: Vec<Change>,
+    causes: Vec<&'p Origin>,
 }
 
 /// How a chain was left.
@@ -179,7 +188,8 @@ impl<'p> Simulator<'p> {
     /// What becomes of `packet` when it arrives at `now`. Moments never go back.
     pub fn play(&mut self, now: Moment, packet: &Packet) -> Decision<'p> {
         if packet.fragment {
-            return Decision { fate: Fate::Drop, decider: Decider::Reassembly, changes: vec![] };
+            let (fate, decider) = (Fate::Drop, Decider::Reassembly);
+            return Decision { fate, decider, state: None, changes: vec![], causes: vec![] };
         }
         let (state, redirect) = self.connections.look_up(packet);
         let mut passage = Passage {
@@ -188,38 +198,52 @@ impl<'p> Simulator<'p> {
             state,
             destination: packet.destination,
             port: packet.endpoint().map(|(_, port)| port),
+            hop_limit: packet.hop_limit,
             changes: vec![],
+            causes: vec![],
         };
         if let Some(target) = redirect {
             passage.redirect(target);
         }
         if let (State::New, Some(chain)) = (state, self.prerouting)
-            && let Exit::Decided(Fate::Drop | Fate::Reject, chain, index) = self.run(chain, &mut passage)
+            && let Exit::Decided(fate @ (Fate::Drop | Fate::Reject), chain, index) =
+                self.run(chain, &mut passage)
         {
-            return self.decision(Fate::Drop, chain, index, passage);
+            return self.decision(fate, chain, index, passage);
         }
         let hook = match passage.destination {
             Destination::Gateway => Hook::Input,
             Destination::Other(address) if is_group(address) => Hook::Input,
             Destination::Other(_) => Hook::Forward,
         };
+        if hook == Hook::Forward {
+            if packet.hop_limit <= 1 || stays_on_link(packet.source) {
+                let (fate, decider) = (Fate::Drop, Decider::Routing);
+                return passage.ends(fate, decider);
+            }
+            // It is counted down before the hook (ip_forward.c, ip6_output.c).
+            passage.hop_limit -= 1;
+        }
         let chain = if hook == Hook::Input { self.input } else { self.forward };
         let exit = chain.map_or(Exit::Returned, |chain| self.run(chain, &mut passage));
-        if let Exit::Returned | Exit::Decided(Fate::Accept, ..) = exit {
-            self.connections.accept(packet, state, passage.redirected());
+        match exit {
+            Exit::Returned | Exit::Decided(Fate::Accept, ..) => {
+                self.connections.accept(packet, state, passage.redirected());
+            }
+            Exit::Decided(Fate::Reject, ..) => self.connections.reject(packet, state),
+            Exit::Decided(Fate::Drop, ..) => {}
         }
         match exit {
             Exit::Decided(fate, chain, index) => self.decision(fate, chain, index, passage),
-            Exit::Returned => {
-                Decision { fate: Fate::Accept, decider: Decider::End(hook), changes: passage.changes }
-            }
+            Exit::Returned => passage.ends(Fate::Accept, Decider::End(hook)),
         }
     }
 
-    fn decision(&self, fate: Fate, chain: ChainId, index: usize, passage: Passage<'_>) -> Decision<'p> {
+    fn decision(&self, fate: Fate, chain: ChainId, index: usize, passage: Passage<'_, 'p>) -> Decision<'p> {
         let program: &'p Program = self.program;
         let origin = &program[chain].rules[index].origin;
-        Decision { fate, decider: Decider::Rule { chain, index, origin }, changes: passage.changes }
+        let decider = Decider::Rule { chain, index, origin };
+        passage.ends(fate, decider)
     }
 
     /// Who is on `list` at `now`, in no order.
@@ -235,14 +259,14 @@ impl<'p> Simulator<'p> {
         self.memory.positions(track, now)
     }
 
-    fn run(&mut self, chain: ChainId, passage: &mut Passage<'_>) -> Exit {
+    fn run(&mut self, chain: ChainId, passage: &mut Passage<'_, 'p>) -> Exit {
         let program: &'p Program = self.program;
         for (index, rule) in program[chain].rules.iter().enumerate() {
             if !self.holds(rule, passage) {
                 continue;
             }
             for effect in &rule.then {
-                self.carry_out(effect, passage);
+                self.carry_out(effect, &rule.origin, passage);
             }
             let exit = match &rule.verdict {
                 None => continue,
@@ -255,7 +279,7 @@ impl<'p> Simulator<'p> {
                         continue;
                     }
                     passage.redirect(*target);
-                    passage.changes.push(Change::Redirected(*target));
+                    passage.note(Change::Redirected(*target), &rule.origin);
                     return Exit::Decided(Fate::Accept, chain, index);
                 }
                 Some(Verdict::Jump(target)) => self.run(*target, passage),
@@ -271,7 +295,7 @@ impl<'p> Simulator<'p> {
         Exit::Returned
     }
 
-    fn arm(&self, chain: ChainId, index: usize, passage: &Passage<'_>) -> Option<ChainId> {
+    fn arm(&self, chain: ChainId, index: usize, passage: &Passage<'_, 'p>) -> Option<ChainId> {
         let endpoint = || Some((passage.transport()?, passage.port?));
         let at = |track: TrackId| self.memory.position(track, passage.packet.source, passage.now);
         match self.arms.get(&(chain, index))? {
@@ -285,11 +309,11 @@ impl<'p> Simulator<'p> {
         }
     }
 
-    fn holds(&self, rule: &Rule, passage: &Passage<'_>) -> bool {
+    fn holds(&self, rule: &Rule, passage: &Passage<'_, 'p>) -> bool {
         rule.when.iter().all(|condition| self.condition(condition, passage))
     }
 
-    fn condition(&self, condition: &Condition, passage: &Passage<'_>) -> bool {
+    fn condition(&self, condition: &Condition, passage: &Passage<'_, 'p>) -> bool {
         let packet = passage.packet;
         match condition {
             Condition::From(interfaces) => interfaces.iter().any(|i| i.matches(&packet.interface)),
@@ -320,7 +344,7 @@ impl<'p> Simulator<'p> {
                 Payload::Icmp { kind } => packet.family() == *family && kinds.contains(&kind),
                 _ => false,
             },
-            Condition::HopLimit(limit) => packet.hop_limit == *limit,
+            Condition::HopLimit(limit) => passage.hop_limit == *limit,
             Condition::Source(prefix) => prefix.contains(packet.source),
             Condition::Destination(prefix) => match passage.destination {
                 Destination::Other(address) => prefix.contains(address),
@@ -333,7 +357,7 @@ impl<'p> Simulator<'p> {
         }
     }
 
-    fn listed(&self, list: ListId, passage: &Passage<'_>) -> bool {
+    fn listed(&self, list: ListId, passage: &Passage<'_, 'p>) -> bool {
         let source = passage.packet.source;
         match &self.program[list].members {
             Members::Static(prefixes) => prefixes.iter().any(|prefix| prefix.contains(source)),
@@ -343,7 +367,7 @@ impl<'p> Simulator<'p> {
         }
     }
 
-    fn carry_out(&mut self, effect: &Effect, passage: &mut Passage<'_>) {
+    fn carry_out(&mut self, effect: &Effect, origin: &'p Origin, passage: &mut Passage<'_, 'p>) {
         let (source, now) = (passage.packet.source, passage.now);
         let timed = |list: ListId| match self.program[list].members {
             Members::Timed { pool, tag, v6_bits } => Some((pool, tag, kept(source, v6_bits))),
@@ -381,11 +405,21 @@ impl<'p> Simulator<'p> {
                 Change::Forgotten(*track)
             }
         };
-        passage.changes.push(change);
+        passage.note(change, origin);
     }
 }
 
-impl Passage<'_> {
+impl<'p> Passage<'_, 'p> {
+    fn note(&mut self, change: Change, origin: &'p Origin) {
+        self.changes.push(change);
+        self.causes.push(origin);
+    }
+
+    fn ends(self, fate: Fate, decider: Decider<'p>) -> Decision<'p> {
+        let Self { state, changes, causes, .. } = self;
+        Decision { fate, decider, state: Some(state), changes, causes }
+    }
+
     fn transport(&self) -> Option<Transport> {
         self.packet.endpoint().map(|(transport, _)| transport)
     }
@@ -420,6 +454,11 @@ fn kept(source: IpAddr, v6_bits: u8) -> IpAddr {
         Family::V4 => source,
         Family::V6 => crate::net::truncate(source, v6_bits),
     }
+}
+
+/// RFC 4291, section 2.5.6.
+fn stays_on_link(source: IpAddr) -> bool {
+    matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 /// Multicast and broadcast packets are for everybody on the link, so also for the gateway.

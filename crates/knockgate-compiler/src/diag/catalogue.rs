@@ -270,7 +270,7 @@ knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
 opens = ["22/tcp"]
 "#);
     BadInterface "P024" "not the name of an interface"
-        "Linux gives interfaces names of at most 15 bytes. A policy takes letters, digits and `.`, `_`, `-`, `@`, `:` in them, and a final `*` for any rest, as in `ppp*`."
+        "Linux gives interfaces names of at most 15 bytes. A policy takes letters, digits and `.`, `_`, `-`, `@`, `:` in them, and a final `*` for any rest, as in `ppp*`. `lo` is never outside: what comes from there is on this machine already."
         Some(r#"outside = ["eth0; drop"]
 
 [door.ssh]

@@ -1,7 +1,9 @@
 //! Findings as people and as machines read them.
 
+use std::ops::Range;
+
 use annotate_snippets::{
-    Annotation, AnnotationKind, Group, Level, Patch, Renderer, Snippet, renderer::DecorStyle,
+    Annotation, AnnotationKind, Element, Group, Level, Origin, Patch, Renderer, Snippet, renderer::DecorStyle,
 };
 use serde_json::{Value, json};
 
@@ -35,34 +37,86 @@ fn groups<'a>(source: &Source<'a>, finding: &'a Diagnostic) -> Vec<Group<'a>> {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let snippet =
-        Snippet::source(source.text()).path(source.name()).annotations(annotations(source, finding));
-    let mut first = level.primary_title(finding.message.as_str()).id(finding.code.as_str()).element(snippet);
+    let others = finding.others.iter().map(|label| (AnnotationKind::Context, label));
+    let labels: Vec<_> = std::iter::once((AnnotationKind::Primary, &finding.primary)).chain(others).collect();
+    let title = level.primary_title(finding.message.as_str()).id(finding.code.as_str());
+    let mut first = match Excerpt::around(source, labels.iter().map(|(_, label)| label.span)) {
+        Some(excerpt) => title.element(excerpt.marked(source, &labels)),
+        None => title.elements(labels.iter().map(|label| alone(source, label))),
+    };
     for (level, text) in remarks(finding) {
         first = first.element(level.message(text));
     }
-    let patches = finding.suggestions.iter().map(|suggestion| {
-        let patches =
-            suggestion.edits.iter().map(|edit| Patch::new(edit.span.into(), edit.replacement.as_str()));
-        let snippet = Snippet::source(source.text()).path(source.name()).patches(patches);
-        Level::HELP.secondary_title(suggestion.message.as_str()).element(snippet)
+    let suggested = finding.suggestions.iter().filter_map(|suggestion| {
+        let excerpt = Excerpt::around(source, suggestion.edits.iter().map(|edit| edit.span))?;
+        let patches = suggestion
+            .edits
+            .iter()
+            .map(|edit| Patch::new(excerpt.within(edit.span), edit.replacement.as_str()));
+        let snippet = excerpt.snippet(source).patches(patches);
+        Some(Level::HELP.secondary_title(suggestion.message.as_str()).element(snippet))
     });
-    std::iter::once(first).chain(patches).collect()
+    std::iter::once(first).chain(suggested).collect()
 }
 
-fn annotations<'a>(source: &Source<'_>, finding: &'a Diagnostic) -> Vec<Annotation<'a>> {
-    let mark = |kind: AnnotationKind, label: &'a Label| {
-        let annotation = kind.span(within(source, label.span).into());
-        if label.text.is_empty() { annotation } else { annotation.label(label.text.as_str()) }
-    };
-    let others = finding.others.iter().map(|label| mark(AnnotationKind::Context, label));
-    std::iter::once(mark(AnnotationKind::Primary, &finding.primary)).chain(others).collect()
+/// A label too far from the others to be shown in one piece with them; its place alone where there
+/// is nothing to be shown, or a line too long for it.
+fn alone<'a>(source: &Source<'a>, label: &(AnnotationKind, &'a Label)) -> Element<'a> {
+    let span = label.1.span;
+    match Excerpt::around(source, std::iter::once(span)) {
+        Some(excerpt) => excerpt.marked(source, std::slice::from_ref(label)).into(),
+        None => {
+            let place = source.place(span.start);
+            Origin::path(source.name()).line(place.line).char_column(place.column).into()
+        }
+    }
 }
 
-/// The part of `span` inside the text: the renderer takes no other.
-fn within(source: &Source<'_>, span: Span) -> Span {
-    let end = source.text().len();
-    Span { start: span.start.min(end), end: span.end.min(end) }
+/// The lines of a text that a finding speaks of: the renderer looks at every byte that it is given,
+/// for every finding.
+struct Excerpt<'a> {
+    text: &'a str,
+    /// Where it starts in the whole text.
+    start: usize,
+    /// The number of its first line.
+    line: usize,
+}
+
+/// Bytes of an excerpt that people would still look at.
+const MAX_EXCERPT: usize = 1 << 16;
+
+impl<'a> Excerpt<'a> {
+    /// The lines from the first of `spans` to the last, unless they are too many to be shown.
+    fn around(source: &Source<'a>, spans: impl Iterator<Item = Span> + Clone) -> Option<Self> {
+        let text = Some(source.text()).filter(|text| !text.is_empty())?;
+        let first = spans.clone().map(|span| span.start).min()?.min(text.len());
+        let last = spans.map(|span| span.end).max()?.min(text.len());
+        let line = source.place(first).line;
+        let start = source.lines[line - 1];
+        let end = source.lines.get(source.place(last).line).copied().unwrap_or(text.len());
+        (end - start <= MAX_EXCERPT).then(|| Self { text: &text[start..end], start, line })
+    }
+
+    fn snippet<T: Clone>(&self, source: &Source<'a>) -> Snippet<'a, T> {
+        Snippet::source(self.text).path(source.name()).line_start(self.line)
+    }
+
+    fn marked(
+        &self,
+        source: &Source<'a>,
+        labels: &[(AnnotationKind, &'a Label)],
+    ) -> Snippet<'a, Annotation<'a>> {
+        self.snippet(source).annotations(labels.iter().map(|(kind, label)| {
+            let annotation = kind.span(self.within(label.span));
+            if label.text.is_empty() { annotation } else { annotation.label(label.text.as_str()) }
+        }))
+    }
+
+    /// The part of `span` inside the excerpt, in whole characters: the renderer takes no other.
+    fn within(&self, span: Span) -> Range<usize> {
+        let at = |offset: usize| offset.saturating_sub(self.start).min(self.text.len());
+        self.text.floor_char_boundary(at(span.start))..self.text.ceil_char_boundary(at(span.end))
+    }
 }
 
 fn remarks(finding: &Diagnostic) -> impl Iterator<Item = (Level<'static>, &str)> {
@@ -113,4 +167,47 @@ pub fn to_json(source: &Source<'_>, findings: &[Diagnostic]) -> Value {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Code;
+    use super::*;
+
+    fn shown(text: &str, span: Span) -> String {
+        let finding = Diagnostic::error(Code::BadPort, span, "no").help("yes");
+        to_text(&Source::new("x.toml", text), &[finding], Style::Plain)
+    }
+
+    #[test]
+    fn a_finding_tells_line_and_column_of_the_whole_text() {
+        let text = shown("a\nb\nc = d\ne\n", Span { start: 8, end: 9 });
+        assert!(text.contains(" --> x.toml:3:5\n") && text.contains("3 | c = d\n  |     ^\n"), "{text}");
+    }
+
+    #[test]
+    fn spans_inside_a_character_or_past_the_end_are_widened_or_cut() {
+        for (start, end) in [(1, 2), (2, 3), (3, 3), (99, 100), (0, 99)] {
+            let text = shown("ä\u{fffd}\n", Span { start, end });
+            assert!(text.contains(" --> x.toml:"), "{text}");
+        }
+    }
+
+    #[test]
+    fn places_far_apart_are_shown_apart() {
+        let text = format!("one\n{}two\n", "\n".repeat(MAX_EXCERPT));
+        let start = text.len() - 4;
+        let finding = Diagnostic::error(Code::BadPort, Span { start: 0, end: 3 }, "no")
+            .and_at(Span { start, end: start + 3 }, "again");
+        let shown = to_text(&Source::new("x.toml", &text), &[finding], Style::Plain);
+        for part in [" x.toml:1:1\n", "| one\n", " x.toml:65538:1\n", "| two\n", "--- again"] {
+            assert!(shown.contains(part), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_line_too_long_to_be_shown_is_named_by_its_place() {
+        let text = shown(&format!("a\n{}", "x".repeat(MAX_EXCERPT + 1)), Span { start: 5, end: 6 });
+        assert!(text.len() < 200 && text.contains("--> x.toml:2:4") && text.contains("help: yes"), "{text}");
+    }
 }

@@ -169,7 +169,8 @@ impl Lowering<'_> {
             let pool = self.builder.pool(name, self.policy.sources(), false);
             self.builder.timed_list(name, pool, ADDRESS)
         };
-        Penalty { lifetime, cooling: list(name), begun: list(&format!("begun-{lifetime}")), longest }
+        let (begun, done) = (list(&format!("begun-{lifetime}")), list(&format!("done-{lifetime}")));
+        Penalty { lifetime, cooling: list(name), begun, done, longest }
     }
 
     /// Returns from `chain` when a knock is the next one of a door, or the last one again; else the
@@ -202,10 +203,11 @@ impl Lowering<'_> {
     }
 
     fn punish(&mut self, chain: ChainId, penalty: &Penalty) {
-        let Penalty { lifetime, cooling, begun, .. } = *penalty;
+        let Penalty { lifetime, cooling, begun, done, .. } = *penalty;
         let then = vec![Effect::Add { list: cooling, lifetime, expiry: Expiry::Refresh }];
         let what = format!("a wrong knock: cooldown {lifetime}");
-        self.rule(chain, always(&what), vec![Condition::Listed(begun)], then, None);
+        let when = vec![Condition::Listed(begun), Condition::NotListed(done)];
+        self.rule(chain, always(&what), when, then, None);
     }
 
     /// One knock of one door: the next stage, or the grant.
@@ -232,8 +234,9 @@ impl Lowering<'_> {
             }
             None => self.grant(door),
         };
-        if let Some(Penalty { begun, longest, .. }) = penalty {
-            then.insert(0, Effect::Add { list: *begun, lifetime: *longest, expiry: Expiry::Refresh });
+        if let Some(Penalty { begun, done, longest, .. }) = penalty {
+            let list = if index + 1 == steps.len() { *done } else { *begun };
+            then.insert(0, Effect::Add { list, lifetime: *longest, expiry: Expiry::Refresh });
         }
         let origin = knock_of(&self.policy.doors()[door], index);
         self.rule(chain, origin, when, then, None);
@@ -247,6 +250,9 @@ struct Penalty {
     cooling: ListId,
     /// Sources that have made a right knock lately: only they can make a wrong one.
     begun: ListId,
+    /// Sources that have made all of them lately. Their stages run out by themselves, and until
+    /// then the first knock of another sequence looks wrong without being it.
+    done: ListId,
     /// How long a source counts as having begun: the longest window.
     longest: Lifetime,
 }

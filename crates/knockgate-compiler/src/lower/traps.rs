@@ -23,8 +23,10 @@ impl Lowering<'_> {
         let chain = self.builder.chain("traps", None);
         let ban = self.ban(traps, banned);
         let pool = self.builder.pool("strikes", self.policy.sources(), true);
-        // levels[m]: sources with more than m strikes.
-        let levels: Vec<ListId> = (1..traps.strikes.get())
+        // levels[m]: sources with more than m strikes. On the last one are those that were banned.
+        let strikes = traps.strikes.get();
+        let levels: Vec<ListId> = (1..=strikes)
+            .filter(|_| strikes > 1)
             .map(|count| self.builder.timed_list(&format!("strikes {count}"), pool, NETWORK))
             .collect();
         let mut arms = BTreeMap::new();
@@ -39,34 +41,30 @@ impl Lowering<'_> {
         chain
     }
 
-    /// A touch of one trap: the next strike, unless the trap was touched before, and a ban after
-    /// the last one. From the top, so that one touch is one strike.
+    /// A touch of one trap: the next strike, unless the trap was touched before, and a ban with
+    /// the last one. Who was banned is banned again for any touch. From the top, so that one touch
+    /// is one strike.
     fn touch(&mut self, traps: &Traps, arm: ChainId, touched: ListId, levels: &[ListId], ban: ChainId) {
         let origin = |what: &str| made(what, traps.span);
         let add = |list| Effect::Add { list, lifetime: traps.memory, expiry: Expiry::Refresh };
-        if levels.is_empty() {
+        let (Some(first), Some(last)) = (levels.first(), levels.last()) else {
             self.rule(arm, origin("trap: ban"), vec![], vec![], Some(Verdict::Jump(ban)));
             return;
-        }
+        };
+        let convict = |when| (when, vec![add(*last), add(touched)], Some(Verdict::Jump(ban)));
+        let (when, then, verdict) = convict(vec![Condition::Listed(*last)]);
+        self.rule(arm, origin("trap: banned before"), when, then, verdict);
         let again = vec![Condition::Listed(touched)];
         self.rule(arm, origin("trap: touched before"), again, vec![], Some(Verdict::Return));
-        for (count, level) in levels.iter().enumerate().rev() {
-            let mut when = vec![Condition::Listed(*level)];
-            let mut then = vec![add(touched)];
-            let verdict = match levels.get(count + 1) {
-                Some(next) => {
-                    when.push(Condition::NotListed(*next));
-                    then.insert(0, add(*next));
-                    None
-                }
-                None => Some(Verdict::Jump(ban)),
-            };
+        for (count, pair) in levels.windows(2).enumerate().rev() {
+            let when = vec![Condition::Listed(pair[0]), Condition::NotListed(pair[1])];
+            let (when, then, verdict) =
+                if pair[1] == *last { convict(when) } else { (when, vec![add(pair[1]), add(touched)], None) };
             let what = format!("trap: strike {}", count + 2);
             self.rule(arm, origin(&what), when, then, verdict);
         }
-        let first = levels[0];
-        let when = vec![Condition::NotListed(first), Condition::NotListed(touched)];
-        self.rule(arm, origin("trap: strike 1"), when, vec![add(first), add(touched)], None);
+        let when = vec![Condition::NotListed(*first), Condition::NotListed(touched)];
+        self.rule(arm, origin("trap: strike 1"), when, vec![add(*first), add(touched)], None);
     }
 
     /// A ban: the longer, the more there were before. From the top, and only for who is not banned

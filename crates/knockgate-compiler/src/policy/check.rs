@@ -24,17 +24,16 @@ impl Draft {
 
     fn build(self, findings: &mut Vec<Diagnostic>) -> Option<Policy> {
         let end = Span { start: self.end, end: self.end };
-        let outside = self.outside.unwrap_or_else(|| {
+        let nothing = self.outside.is_none() && self.doors.is_empty();
+        let outside_span = self.outside.as_ref().map_or(end, |outside| outside.span);
+        let outside = self.outside.map(|at| at.value).unwrap_or_default();
+        if outside.is_empty() && !nothing {
+            let message = "the policy does not say which interfaces are outside";
             findings.push(
-                Diagnostic::error(
-                    Code::KeyMissing,
-                    end,
-                    "the policy does not say which interfaces are outside",
-                )
-                .help("add `outside = [\"eth0\"]`, naming every interface that faces strangers"),
+                Diagnostic::error(Code::KeyMissing, outside_span, message)
+                    .help("say `outside = [\"eth0\"]`, naming every interface that faces strangers"),
             );
-            vec![]
-        });
+        }
         bounded("outside interfaces", &outside, limit::INTERFACES, findings);
         bounded("public ports", &self.public, limit::PUBLIC, findings);
         bounded("prefixes in `allow`", &self.allow, limit::PREFIXES, findings);
@@ -42,8 +41,11 @@ impl Draft {
         whole_internet("allow", &self.allow, findings);
         whole_internet("exempt", &self.exempt, findings);
         if self.doors.is_empty() {
+            let message = if nothing { "the policy is empty" } else { "the policy has no door" };
             findings.push(
-                Diagnostic::error(Code::NoDoors, end, "the policy has no door").help(
+                Diagnostic::error(Code::NoDoors, end, message)
+                    .help("`knockgate init` writes a whole policy")
+                    .help(
                     "add a door, for example:\n\n[door.ssh]\nknock = [\"7313/tcp\", \"24877/tcp\", \"11090/tcp\"]\nopens = [\"22/tcp\"]",
                 ),
             );
@@ -83,6 +85,7 @@ fn values<T>(items: Vec<At<T>>) -> Vec<T> {
 fn too_many(what: &str, span: Span, found: usize, most: usize) -> Diagnostic {
     Diagnostic::error(Code::TooMany, span, format!("{found} {what}, but a policy holds at most {most}"))
         .here("the first that is too many")
+        .help("`knockgate explain P008` tells how much there can be of everything")
 }
 
 fn bounded<T>(what: &str, items: &[At<T>], most: usize, findings: &mut Vec<Diagnostic>) {
@@ -105,31 +108,47 @@ fn within<T: PartialOrd + Copy + Display>(
     let (least, most) = (bounds.start(), bounds.end());
     findings.push(
         Diagnostic::error(Code::OutOfRange, at.span, format!("`{key}` is out of range: {}", at.value))
-            .here(format!("{least} to {most}")),
+            .help(format!("choose something from {least} to {most}")),
     );
     None
 }
 
 fn whole_internet(key: &str, prefixes: &[At<Prefix>], findings: &mut Vec<Diagnostic>) {
     for family in Family::BOTH {
-        let of_family: Vec<_> = prefixes.iter().filter(|at| at.value.family() == family).collect();
-        let whole = of_family.iter().find(|at| at.value.len() == 0);
-        let halves = |bit: u8| of_family.iter().any(|at| at.value.len() == 1 && leads_with(at.value, bit));
-        if let Some(at) = whole.or_else(|| of_family.first().filter(|_| halves(0) && halves(1))) {
+        let mut of_family: Vec<_> = prefixes.iter().filter(|at| at.value.family() == family).collect();
+        of_family.sort_by_key(|at| at.value);
+        if let Some(first) = of_family.first().filter(|_| is_everything(&of_family)) {
             findings.push(
-                Diagnostic::error(Code::Everyone, at.span, format!("`{key}` covers every address there is"))
-                    .help("name the few addresses or networks that are meant"),
+                Diagnostic::error(
+                    Code::Everyone,
+                    first.span,
+                    format!("`{key}` covers every address there is"),
+                )
+                .help("name the few addresses or networks that are meant"),
             );
         }
     }
 }
 
-fn leads_with(prefix: Prefix, bit: u8) -> bool {
-    let first = match prefix.network() {
-        IpAddr::V4(v4) => v4.octets()[0],
-        IpAddr::V6(v6) => v6.octets()[0],
-    };
-    first >> 7 == bit
+/// Whether prefixes of one family, in the order of their first addresses, leave no address out.
+fn is_everything(sorted: &[&At<Prefix>]) -> bool {
+    let mut not_yet = 0;
+    for prefix in sorted.iter().map(|at| at.value) {
+        // An IPv4 address stands for all 128 bits that begin with it.
+        let first = match prefix.network() {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        if first > not_yet {
+            return false;
+        }
+        let last = first | u128::MAX.checked_shr(prefix.len().into()).unwrap_or(0);
+        match last.checked_add(1) {
+            Some(next) => not_yet = not_yet.max(next),
+            None => return true,
+        }
+    }
+    false
 }
 
 fn build_door(draft: DoorDraft, defaults: &Terms, findings: &mut Vec<Diagnostic>) -> Option<Door> {
@@ -288,7 +307,8 @@ fn build_services(
         if let Some(before) = seen.insert(at.value, at.span) {
             findings.push(
                 Diagnostic::error(Code::DuplicateService, at.span, "this service is listed twice")
-                    .and_at(before, "the first time"),
+                    .and_at(before, "the first time")
+                    .help("take one of the two out"),
             );
         }
     }
@@ -342,7 +362,9 @@ fn strikes(draft: Option<&At<u32>>, traps: NonZeroU32, findings: &mut Vec<Diagno
     match NonZeroU32::new(at.value).filter(|strikes| *strikes <= traps) {
         Some(strikes) => strikes,
         None => {
-            let message = format!("`strikes` is {}, but there are {traps} traps", at.value);
+            let there =
+                if traps == NonZeroU32::MIN { "is 1 trap".to_owned() } else { format!("are {traps} traps") };
+            let message = format!("`strikes` is {}, but there {there}", at.value);
             findings.push(
                 Diagnostic::error(Code::OutOfRange, at.span, message)
                     .here(format!("1 to {traps}"))
@@ -366,7 +388,8 @@ fn public_against_doors(public: &BTreeMap<Endpoint, Span>, doors: &[Door], findi
                         format!("knock `{endpoint}` is a public port"),
                     )
                     .here("packets to it never count")
-                    .and_at(*span, "open to everybody here"),
+                    .and_at(*span, "open to everybody here")
+                    .help("take it out of `public`, or knock on another port"),
                 );
             }
         }
@@ -397,7 +420,8 @@ fn traps_against_all(
         if let Some(other) = public.get(endpoint) {
             findings.push(
                 Diagnostic::error(Code::TrapInTheWay, *span, format!("trap `{endpoint}` is a public port"))
-                    .and_at(*other, "open to everybody here"),
+                    .and_at(*other, "open to everybody here")
+                    .help("set traps where nobody has a reason to go"),
             );
         }
     }
@@ -409,7 +433,8 @@ fn traps_against_all(
                 findings.push(
                     Diagnostic::error(Code::TrapInTheWay, step.span, format!("knock `{endpoint}` is a trap"))
                         .here("who knocks rightly would be banned")
-                        .and_at(*span, "the trap"),
+                        .and_at(*span, "the trap")
+                        .help("knock on another port, or trap another"),
                 );
             }
         }
@@ -422,7 +447,8 @@ fn traps_against_all(
                         format!("service `{}` is a trap", service.endpoint),
                     )
                     .here("who tries the door before knocking would be banned")
-                    .and_at(*span, "the trap"),
+                    .and_at(*span, "the trap")
+                    .help("trap another port"),
                 );
             }
         }
@@ -449,12 +475,14 @@ fn knocks_against_services(doors: &[Door], findings: &mut Vec<Diagnostic>) {
                     Diagnostic::error(Code::KnockIsService, step.span, message)
                         .here("once the door is open, this no longer counts as a knock")
                         .and_at(*span, "the service")
+                        .help("knock on another port")
                 }
                 (None, Some((other, span))) => {
                     let message = format!("knock `{endpoint}` is a service of door `{}`", doors[*other].name);
                     Diagnostic::warning(Code::KnockIsService, step.span, message)
                         .here("it does not count from a source that the other door let in")
                         .and_at(*span, "the service")
+                        .help("knock on another port")
                 }
                 (None, None) => continue,
             });

@@ -1,5 +1,6 @@
 //! Packets as people write them: a line each, `TIME SOURCE KNOCK [words]`.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::diag::{Code, Diagnostic, Span, did_you_mean};
@@ -25,9 +26,11 @@ pub struct Event {
 const MAX_FINDINGS: usize = 100;
 
 /// The packets of a trace, in order, and what is wrong with its other lines. Packets that name no
-/// interface come in by `outside`.
+/// interface come in by `outside`. A SYN that names no source port has one of its own, as that of a
+/// client's next connection has; what follows to the same place has the same.
 pub fn parse(text: &str, outside: &Interface) -> (Vec<Event>, Vec<Diagnostic>) {
     let (mut events, mut findings) = (vec![], vec![]);
+    let mut ports = SourcePorts::default();
     let mut start = 0;
     let mut last = Moment::default();
     for line in text.split_inclusive('\n') {
@@ -37,10 +40,13 @@ pub fn parse(text: &str, outside: &Interface) -> (Vec<Event>, Vec<Diagnostic>) {
         if words.trim().is_empty() {
             continue;
         }
-        match event(words.trim(), span, outside) {
+        match event(words.trim(), span, outside, &mut ports) {
             Ok(event) if event.at < last => {
                 let message = format!("time goes back from {last} to {}", event.at);
-                findings.push(Diagnostic::error(Code::BadTrace, span, message));
+                findings.push(
+                    Diagnostic::error(Code::BadTrace, span, message)
+                        .help("put the lines in order of their times"),
+                );
             }
             Ok(event) => {
                 last = event.at;
@@ -58,7 +64,23 @@ pub fn parse(text: &str, outside: &Interface) -> (Vec<Event>, Vec<Diagnostic>) {
     (events, findings)
 }
 
-fn event(line: &str, span: Span, outside: &Interface) -> Result<Event, String> {
+/// The source port of the last connection from a source to a place.
+#[derive(Default)]
+struct SourcePorts(HashMap<(IpAddr, Destination, u16), u16>);
+
+impl SourcePorts {
+    const FIRST: u16 = 40_000;
+
+    fn of(&mut self, source: IpAddr, destination: Destination, to: u16, begins: bool) -> u16 {
+        let port = self.0.entry((source, destination, to)).or_insert(Self::FIRST);
+        if begins {
+            *port = port.checked_add(1).unwrap_or(Self::FIRST);
+        }
+        *port
+    }
+}
+
+fn event(line: &str, span: Span, outside: &Interface, ports: &mut SourcePorts) -> Result<Event, String> {
     let mut words = line.split_whitespace();
     let mut next = |what: &str| words.next().ok_or_else(|| format!("the {what} is missing"));
     let time = next("time")?;
@@ -71,7 +93,7 @@ fn event(line: &str, span: Span, outside: &Interface) -> Result<Event, String> {
     draft.read_words(&rest)?;
     let name = outside.as_str().replace('*', "0");
     let text = std::iter::once(knock).chain(rest).collect::<Vec<_>>().join(" ");
-    Ok(Event { at, packet: draft.finish(source, &name)?, text, span })
+    Ok(Event { at, packet: draft.finish(source, &name, ports)?, text, span })
 }
 
 /// A duration, or a decimal number of seconds with its unit.
@@ -104,7 +126,7 @@ struct Draft {
     flags: Option<TcpFlags>,
     interface: Option<String>,
     destination: Destination,
-    from: u16,
+    from: Option<u16>,
     size: Option<u16>,
     hop_limit: u8,
     fragment: bool,
@@ -130,7 +152,7 @@ impl Draft {
             flags: None,
             interface: None,
             destination: Destination::Gateway,
-            from: 40_000,
+            from: None,
             size: None,
             hop_limit: 64,
             fragment: false,
@@ -150,7 +172,7 @@ impl Draft {
                     self.interface = Some(interface.as_str().to_owned());
                 }
                 "to" => self.destination = Destination::Other(number(word, value("an address")?)?),
-                "from" => self.from = number(word, value("a port")?)?,
+                "from" => self.from = Some(number(word, value("a port")?)?),
                 "size" => self.size = Some(number(word, value("a number of bytes")?)?),
                 "ttl" => self.hop_limit = number(word, value("a number of hops")?)?,
                 "frag" => self.fragment = true,
@@ -178,7 +200,7 @@ impl Draft {
         Ok(())
     }
 
-    fn finish(self, source: IpAddr, outside: &str) -> Result<Packet, String> {
+    fn finish(self, source: IpAddr, outside: &str, ports: &mut SourcePorts) -> Result<Packet, String> {
         if let Destination::Other(address) = self.destination
             && Family::of(address) != self.family
         {
@@ -188,9 +210,14 @@ impl Draft {
         let (payload, size) = match self.kind {
             Kind::Tcp(to) => {
                 let flags = self.flags.unwrap_or(TcpFlags::SYN);
-                (Payload::Tcp { from: self.from, to, flags }, header + 20)
+                let begins = flags == TcpFlags::SYN;
+                let from = self.from.unwrap_or_else(|| ports.of(source, self.destination, to, begins));
+                (Payload::Tcp { from, to, flags }, header + 20)
             }
-            Kind::Udp(to) => (Payload::Udp { from: self.from, to }, header + 8),
+            Kind::Udp(to) => {
+                let from = self.from.unwrap_or_else(|| ports.of(source, self.destination, to, false));
+                (Payload::Udp { from, to }, header + 8)
+            }
             Kind::Ping(data) => {
                 let kind = echo_request_type(self.family);
                 (Payload::Icmp { kind }, echo_packet_size(self.family, data))
@@ -257,6 +284,21 @@ mod tests {
             assert!(findings[0].message.contains(message), "{}", findings[0].message);
             assert_eq!(findings[0].primary.span.start, 22);
         }
+    }
+
+    #[test]
+    fn each_syn_begins_a_connection_of_its_own() {
+        let text =
+            "0s 192.0.2.1 22/tcp\n1s 192.0.2.1 22/tcp ack\n2s 192.0.2.1 22/tcp\n3s 192.0.2.1 22/tcp from 7\n";
+        let (events, _) = parse(text, &outside());
+        let from = |event: &Event| match event.packet.payload {
+            Payload::Tcp { from, .. } => from,
+            _ => 0,
+        };
+        let ports: Vec<u16> = events.iter().map(from).collect();
+        assert_eq!(ports[0], ports[1]);
+        assert_ne!(ports[1], ports[2]);
+        assert_eq!(ports[3], 7);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 use serde_json::{Value, json};
 
-use crate::diag::{At, Code, Diagnostic, Span, did_you_mean};
+use crate::diag::{At, Code, Diagnostic, Edit, Span, did_you_mean};
 
 /// Collects what is wrong.
 pub(super) struct Decoder {
@@ -24,14 +24,11 @@ impl Decoder {
         self.findings
     }
 
-    /// Says that `value` is not `wanted`.
-    pub(super) fn wrong_type(&mut self, value: &Spanned<DeValue<'_>>, wanted: &str) {
+    /// Says that `value` is not `wanted`, and how that is written.
+    pub(super) fn wrong_type(&mut self, value: &Spanned<DeValue<'_>>, wanted: &str, help: &str) {
         let found = value.get_ref().type_str();
-        self.report(Diagnostic::error(
-            Code::WrongType,
-            value.span().into(),
-            format!("expected {wanted}, found {}", with_article(found)),
-        ));
+        let message = format!("expected {wanted}, found {}", with_article(found));
+        self.report(Diagnostic::error(Code::WrongType, value.span().into(), message).help(help));
     }
 
     /// Says which keys of `table` are not in `known`.
@@ -75,7 +72,8 @@ pub(super) trait Word: Sized {
     /// Examples for editors.
     const EXAMPLES: &'static [&'static str];
 
-    /// The value, or what is wrong with `text`, which stands at `span` quotes included.
+    /// The value, or what is wrong with `text`, which stands at `span` quotes included. What is
+    /// suggested replaces all of `text`, and has no quotes yet.
     fn read(text: &str, span: Span) -> Result<Self, Diagnostic>;
 }
 
@@ -86,20 +84,19 @@ impl<T: Word> Decode for At<T> {
             DeValue::String(text) => T::read(text, span),
             // A number where a string belongs is most often a string without its quotes: the
             // words themselves say best what is missing in it.
-            DeValue::Integer(number) => T::read(&number.to_string(), span),
+            DeValue::Integer(number) => {
+                let text = number.to_string();
+                T::read(&text, span).and_then(|_| Err(unquoted(&text, span, T::WHAT)))
+            }
             _ => {
-                decoder.wrong_type(value, T::WHAT);
+                decoder.wrong_type(value, T::WHAT, &in_quotes::<T>());
                 return None;
             }
         };
         match read {
-            Ok(word) if value.get_ref().is_str() => Some(At { value: word, span }),
-            Ok(_) => {
-                decoder.wrong_type(value, T::WHAT);
-                None
-            }
+            Ok(word) => Some(At { value: word, span }),
             Err(finding) => {
-                decoder.report(finding);
+                decoder.report(with_sound_suggestions::<T>(finding));
                 None
             }
         }
@@ -110,14 +107,46 @@ impl<T: Word> Decode for At<T> {
     }
 }
 
+fn in_quotes<T: Word>() -> String {
+    format!("it is a text in quotes: \"{}\"", T::EXAMPLES.join("\", \""))
+}
+
+fn unquoted(text: &str, span: Span, wanted: &str) -> Diagnostic {
+    Diagnostic::error(Code::WrongType, span, format!("expected {wanted}, found a number")).replace(
+        span,
+        text,
+        "in quotes",
+    )
+}
+
+/// A finding of [`Word::read`] with its suggestions in quotes, less those that would not do.
+fn with_sound_suggestions<T: Word>(mut finding: Diagnostic) -> Diagnostic {
+    let sound = |edit: &Edit| T::read(&edit.replacement, edit.span).is_ok();
+    finding.suggestions.retain(|suggestion| suggestion.edits.iter().all(sound));
+    for edit in finding.suggestions.iter_mut().flat_map(|suggestion| &mut suggestion.edits) {
+        edit.replacement = format!("\"{}\"", edit.replacement);
+    }
+    if finding.suggestions.is_empty() && finding.help.is_empty() {
+        finding = finding.help(in_quotes::<T>());
+    }
+    finding
+}
+
 impl Decode for At<u32> {
     fn decode(value: &Spanned<DeValue<'_>>, decoder: &mut Decoder) -> Option<Self> {
-        let number = value.get_ref().as_integer();
-        let number = number.and_then(|n| u32::from_str_radix(n.as_str(), n.radix()).ok());
-        if number.is_none() {
-            decoder.wrong_type(value, "a whole number");
+        let span = Span::from(value.span());
+        let Some(number) = value.get_ref().as_integer() else {
+            decoder.wrong_type(value, "a whole number", "it is a number without quotes: 2");
+            return None;
+        };
+        let read = u32::from_str_radix(number.as_str(), number.radix());
+        if read.is_err() {
+            let message = format!("`{number}` is out of range");
+            decoder.report(
+                Diagnostic::error(Code::OutOfRange, span, message).help("choose a smaller one above 0"),
+            );
         }
-        Some(At { value: number?, span: value.span().into() })
+        Some(At { value: read.ok()?, span })
     }
 
     fn schema() -> Value {
@@ -154,7 +183,7 @@ pub(super) struct Named<T>(pub(super) Vec<(At<String>, T)>);
 impl<T: Decode> Decode for Named<T> {
     fn decode(value: &Spanned<DeValue<'_>>, decoder: &mut Decoder) -> Option<Self> {
         let Some(table) = value.get_ref().as_table() else {
-            decoder.wrong_type(value, "a table for each name, such as `[door.ssh]`");
+            decoder.wrong_type(value, "a table for each door", "each door has a heading: `[door.ssh]`");
             return None;
         };
         let mut items: Vec<_> = table
@@ -174,14 +203,15 @@ impl<T: Decode> Decode for Named<T> {
 }
 
 /// Defines tables by their keys: the struct, how it is read, and its schema, whose descriptions
-/// are the documentation comments.
+/// are the documentation comments. `(required)` is for the schema alone: what is missing is said
+/// where the draft is checked.
 macro_rules! tables {
     ($(
         $(#[doc = $what:literal])+
-        struct $table:ident ($called:literal) {
+        struct $table:ident ($called:literal, $heading:literal) {
             $(
                 $(#[doc = $doc:literal])+
-                $key:literal $field:ident: $kind:ty $(= $default:literal)?,
+                $key:literal $(($must:ident))? $field:ident: $kind:ty $(= $default:literal)?,
             )+
         }
     )+) => {$(
@@ -205,7 +235,7 @@ macro_rules! tables {
         impl Decode for $table {
             fn decode(value: &Spanned<DeValue<'_>>, decoder: &mut Decoder) -> Option<Self> {
                 let Some(table) = value.get_ref().as_table() else {
-                    decoder.wrong_type(value, concat!("a table for ", $called));
+                    decoder.wrong_type(value, concat!("a table for ", $called), $heading);
                     return None;
                 };
                 Some(Self::decode_table(table, decoder))
@@ -223,10 +253,12 @@ macro_rules! tables {
                     properties.insert($key.into(), property);
                 )+
                 let what = [$($what),+].map(str::trim).join(" ");
+                let required: &[&str] = &[$($((stringify!($must), $key).1,)?)+];
                 json!({
                     "type": "object",
                     "description": what,
                     "properties": properties,
+                    "required": required,
                     "additionalProperties": false,
                 })
             }

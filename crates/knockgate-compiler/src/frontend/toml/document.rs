@@ -12,9 +12,9 @@ use crate::time::Lifetime;
 
 tables! {
     /// What a gateway shows to strangers, and how to be let in.
-    struct Document("a policy") {
+    struct Document("a policy", "keys stand before the first heading") {
         /// Interfaces that face strangers. A final `*` stands for any rest: `ppp*`.
-        "outside" outside: At<Vec<At<Interface>>>,
+        "outside" (required) outside: At<Vec<At<Interface>>>,
         /// Ports open to everybody. Packets to them are no knocks.
         "public" public: At<Vec<At<Endpoint>>>,
         /// Sources that use every door's services without knocking, and are never banned.
@@ -28,11 +28,11 @@ tables! {
         /// Ports whose touch counts towards a ban.
         "traps" traps: TrapTable,
         /// The doors, each under a name of its own.
-        "door" doors: Named<DoorTable>,
+        "door" (required) doors: Named<DoorTable>,
     }
 
     /// What doors have that do not say otherwise.
-    struct Defaults("`defaults`") {
+    struct Defaults("`defaults`", "its heading is `[defaults]`") {
         /// How long each next knock may take.
         "window" window: At<Lifetime> = "10s",
         /// How long who knocked may connect. Connections go on after it.
@@ -42,9 +42,9 @@ tables! {
     }
 
     /// Ports whose touch counts towards a ban.
-    struct TrapTable("`traps`") {
+    struct TrapTable("`traps`", "its heading is `[traps]`") {
         /// The trap ports.
-        "ports" ports: At<Vec<At<Endpoint>>>,
+        "ports" (required) ports: At<Vec<At<Endpoint>>>,
         /// Different traps whose touch makes a ban. One when there is only one trap.
         "strikes" strikes: At<u32> = 2,
         /// How long a touch is remembered.
@@ -56,12 +56,12 @@ tables! {
     }
 
     /// A name, what it opens, how to knock.
-    struct DoorTable("a door") {
+    struct DoorTable("a door", "its heading is `[door.ssh]`, with keys below") {
         /// The knocks in order: `"333/tcp"`, `"777/udp within 5s"`, `"ping/100"`.
-        "knock" knock: At<Vec<At<StepDraft>>>,
+        "knock" (required) knock: At<Vec<At<StepDraft>>>,
         /// What it opens: `"22/tcp"` here, `"8443/tcp to 10.0.0.5:443"` on a host behind with the
         /// destination translated, `"443/tcp at 192.0.2.80"` on a host behind at its own address.
-        "opens" opens: At<Vec<At<ServiceDraft>>>,
+        "opens" (required) opens: At<Vec<At<ServiceDraft>>>,
         /// How long each next knock may take.
         "window" window: At<Lifetime> = "10s",
         /// How long who knocked may connect. Connections go on after it.
@@ -82,7 +82,7 @@ impl Document {
             self.defaults.map(|table| Terms { window: table.window, grant: table.grant, wrong: table.wrong });
         Draft {
             end,
-            outside: self.outside.map(|at| at.value).filter(|list| !list.is_empty()),
+            outside: self.outside,
             public: items(self.public),
             allow: items(self.allow),
             exempt: items(self.exempt),

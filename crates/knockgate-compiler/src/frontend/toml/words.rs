@@ -4,20 +4,21 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::decode::Word;
 use crate::diag::{Code, Diagnostic, Span, did_you_mean};
-use crate::net::{
-    Endpoint, EndpointError, Family, Interface, InterfaceError, Port, PortError, Prefix, PrefixError,
-};
+use crate::net::{Endpoint, EndpointError, Interface, InterfaceError, Port, PortError, Prefix, PrefixError};
 use crate::policy::{Host, Knock, ServiceDraft, StepDraft, Wrong};
 use crate::time::{Lifetime, LifetimeError};
 
-/// `text` as a TOML string.
-fn quoted(text: impl std::fmt::Display) -> String {
-    format!("\"{text}\"")
+/// Sets what `finding` suggests for a part of a text into the whole of it.
+fn in_place(mut finding: Diagnostic, whole: impl Fn(&str) -> String) -> Diagnostic {
+    for edit in finding.suggestions.iter_mut().flat_map(|suggestion| &mut suggestion.edits) {
+        edit.replacement = whole(&edit.replacement);
+    }
+    finding
 }
 
 impl Word for Lifetime {
     const WHAT: &'static str = "a duration such as \"30s\"";
-    const PATTERN: &'static str = "^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+    const PATTERN: &'static str = "^(?!$)([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
     const EXAMPLES: &'static [&'static str] = &["30s", "1m30s", "1h"];
 
     fn read(text: &str, span: Span) -> Result<Self, Diagnostic> {
@@ -26,7 +27,7 @@ impl Word for Lifetime {
                 .here(format!("{error}"));
             match error {
                 LifetimeError::UnitMissing => {
-                    finding.replace(span, quoted(format!("{text}s")), "if seconds are meant")
+                    finding.replace(span, format!("{text}s"), "if seconds are meant")
                 }
                 _ => finding.help("write it as `30s`, `1m30s` or `1h`"),
             }
@@ -47,9 +48,11 @@ impl Word for Endpoint {
 fn bad_endpoint(text: &str, span: Span, error: EndpointError) -> Diagnostic {
     let finding = Diagnostic::error(Code::BadPort, span, format!("`{text}` is no port"));
     match error {
-        EndpointError::TransportMissing => {
-            finding.here("of which protocol?").replace(span, quoted(format!("{text}/tcp")), "if TCP is meant")
-        }
+        EndpointError::TransportMissing => finding.here("of which protocol?").replace(
+            span,
+            format!("{}/tcp", text.trim_end_matches('/')),
+            "if TCP is meant",
+        ),
         EndpointError::TransportUnknown => finding
             .here("the protocol is neither `tcp` nor `udp`")
             .help("write it as `22/tcp` or `51820/udp`"),
@@ -57,11 +60,11 @@ fn bad_endpoint(text: &str, span: Span, error: EndpointError) -> Diagnostic {
             finding.here("ports are numbers from 1 to 65535").help("write it as `22/tcp`")
         }
         EndpointError::Port(PortError::NotANumber) => {
-            let name = text.split('/').next().unwrap_or(text);
+            let (name, transport) = text.split_once('/').unwrap_or((text, "tcp"));
             let finding = finding.here("ports are written as numbers, for names differ between machines");
             match well_known(name) {
                 Some(port) => {
-                    finding.replace(span, quoted(format!("{port}/tcp")), format!("`{name}` is usually"))
+                    finding.replace(span, format!("{port}/{transport}"), format!("`{name}` is usually"))
                 }
                 None => finding.help("write it as `22/tcp`"),
             }
@@ -82,10 +85,19 @@ impl Word for StepDraft {
 
     fn read(text: &str, span: Span) -> Result<Self, Diagnostic> {
         let (knock, within) = match text.split_once(" within ") {
-            Some((knock, window)) => (knock.trim(), Some(Lifetime::read(window.trim(), span)?)),
+            Some((knock, window)) => {
+                let (knock, window) = (knock.trim(), window.trim());
+                let read = Lifetime::read(window, span)
+                    .map_err(|finding| in_place(finding, |fixed| format!("{knock} within {fixed}")))?;
+                (knock, Some((read, window)))
+            }
             None => (text, None),
         };
-        Ok(Self { knock: read_knock(knock, span)?, within })
+        let knock = read_knock(knock, span).map_err(|finding| match within {
+            Some((_, window)) => in_place(finding, |fixed| format!("{fixed} within {window}")),
+            None => finding,
+        })?;
+        Ok(Self { knock, within: within.map(|(lifetime, _)| lifetime) })
     }
 }
 
@@ -99,8 +111,9 @@ fn read_knock(text: &str, span: Span) -> Result<Knock, Diagnostic> {
             error => bad_endpoint(text, span, error),
         });
     };
+    let digits = data.bytes().all(|byte| byte.is_ascii_digit());
     match data.parse() {
-        Ok(data) if data <= Knock::MAX_PING => Ok(Knock::Ping(data)),
+        Ok(data) if digits && data <= Knock::MAX_PING => Ok(Knock::Ping(data)),
         _ => Err(Diagnostic::error(Code::BadKnock, span, format!("`{text}` is no knock"))
             .here(format!("a ping carries 0 to {} bytes", Knock::MAX_PING))
             .help("the number is what `ping -s` takes: `ping/100` is `ping -s 100`")),
@@ -115,11 +128,14 @@ impl Word for ServiceDraft {
 
     fn read(text: &str, span: Span) -> Result<Self, Diagnostic> {
         let mut words = text.split_whitespace();
-        let endpoint = Endpoint::read(words.next().unwrap_or_default(), span)?;
-        let host = match (words.next(), words.next(), words.next()) {
-            (None, ..) => Some(Host::Gateway),
-            (Some("at"), Some(address), None) => address.parse().ok().map(Host::At),
-            (Some("to"), Some(target), None) => read_target(target, endpoint.port),
+        let port = words.next().unwrap_or_default();
+        let rest: Vec<&str> = words.collect();
+        let endpoint = Endpoint::read(port, span)
+            .map_err(|finding| in_place(finding, |fixed| [&[fixed], &rest[..]].concat().join(" ")))?;
+        let host = match rest[..] {
+            [] => Some(Host::Gateway),
+            ["at", address] => address.parse().ok().map(Host::At),
+            ["to", target] => read_target(target, endpoint.port),
             _ => None,
         };
         let host = host.filter(|host| match host {
@@ -128,7 +144,7 @@ impl Word for ServiceDraft {
         });
         host.map(|host| Self { endpoint, host }).ok_or_else(|| {
             Diagnostic::error(Code::BadService, span, format!("`{text}` is no service"))
-                .here("who answers is not the address of a host")
+                .here("after `at` stands the address of a host, after `to` that and perhaps a port")
                 .help("write `22/tcp` for the gateway itself, `8443/tcp to 10.0.0.5:443` for a host behind with the destination translated, `443/tcp at 192.0.2.80` for a host behind at its own address")
         })
     }
@@ -156,14 +172,16 @@ impl Word for Wrong {
         match text.split_once(' ') {
             None if text == "reset" => Ok(Self::Reset),
             None if text == "ignore" => Ok(Self::Ignore),
-            Some(("cooldown", lifetime)) => Lifetime::read(lifetime.trim(), span).map(Self::Cooldown),
+            Some(("cooldown", lifetime)) => Lifetime::read(lifetime.trim(), span)
+                .map(Self::Cooldown)
+                .map_err(|finding| in_place(finding, |fixed| format!("cooldown {fixed}"))),
             _ => {
                 let finding =
                     Diagnostic::error(Code::BadWrong, span, format!("a wrong knock cannot `{text}`"))
                         .here("expected `reset`, `cooldown 10s` or `ignore`");
                 Err(match did_you_mean(text, ["reset", "ignore", "cooldown"]) {
-                    Some("cooldown") => finding.replace(span, quoted("cooldown 10s"), "say for how long"),
-                    Some(meant) => finding.replace(span, quoted(meant), format!("did you mean `{meant}`?")),
+                    Some("cooldown") => finding.replace(span, "cooldown 10s", "say for how long"),
+                    Some(meant) => finding.replace(span, meant, format!("did you mean `{meant}`?")),
                     None => finding,
                 })
             }
@@ -180,23 +198,20 @@ impl Word for Prefix {
         text.parse().map_err(|error| {
             let finding =
                 Diagnostic::error(Code::BadAddress, span, format!("`{text}` is no address or network"));
+            let address = text.split(['/', '%']).next().unwrap_or(text);
             match error {
                 PrefixError::HostBits(meant) => finding
                     .here("bits are set outside the network")
-                    .replace(span, quoted(meant), "if the network is meant")
-                    .replace(
-                        span,
-                        quoted(text.split('/').next().unwrap_or(text)),
-                        "if the one address is meant",
-                    ),
-                PrefixError::Zone => finding.here("a zone means nothing here").replace(
-                    span,
-                    quoted(text.split('%').next().unwrap_or(text)),
-                    "without the zone",
-                ),
-                PrefixError::TooManyBits => {
+                    .replace(span, meant.to_string(), "if the network is meant")
+                    .replace(span, address, "if the one address is meant"),
+                PrefixError::Zone => {
+                    finding.here("a zone means nothing here").replace(span, address, "without the zone")
+                }
+                PrefixError::BadLength => {
                     let most = if text.contains(':') { 128 } else { 32 };
-                    finding.here(format!("{} addresses have {most} bits", family_of(text)))
+                    finding
+                        .here(format!("after the `/` stands how many leading bits are fixed, 0 to {most}"))
+                        .replace(span, address, "if the one address is meant")
                 }
                 PrefixError::Malformed => finding
                     .here("names are not looked up, for what they stand for can change")
@@ -206,19 +221,17 @@ impl Word for Prefix {
     }
 }
 
-fn family_of(text: &str) -> &'static str {
-    match if text.contains(':') { Family::V6 } else { Family::V4 } {
-        Family::V4 => "IPv4",
-        Family::V6 => "IPv6",
-    }
-}
-
 impl Word for Interface {
     const WHAT: &'static str = "an interface such as \"eth0\"";
-    const PATTERN: &'static str = "^[A-Za-z0-9._@:-]{1,15}\\*?$";
+    const PATTERN: &'static str = "^([A-Za-z0-9._@:-]{1,15}|[A-Za-z0-9._@:-]{1,14}\\*)$";
     const EXAMPLES: &'static [&'static str] = &["eth0", "ppp*"];
 
     fn read(text: &str, span: Span) -> Result<Self, Diagnostic> {
+        if text.parse::<Self>().is_ok_and(|interface| interface.matches("lo")) {
+            return Err(Diagnostic::error(Code::BadInterface, span, "`lo` is never outside")
+                .here("whoever comes from there is on this machine already")
+                .help("`ip -brief link` lists the interfaces there are"));
+        }
         text.parse().map_err(|error| {
             let finding =
                 Diagnostic::error(Code::BadInterface, span, format!("`{text}` cannot be an interface"));
