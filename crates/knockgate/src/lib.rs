@@ -3,4 +3,5 @@
 
 pub mod lab;
 pub mod plan;
+pub mod rehearsal;
 pub mod target;

@@ -30,6 +30,13 @@ pub struct SetFound {
     pub size: Option<u32>,
 }
 
+impl SetFound {
+    /// `set` or `map`.
+    pub fn kind(&self) -> &'static str {
+        if self.data.is_some() { "map" } else { "set" }
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
@@ -44,14 +51,15 @@ pub enum Plan {
 pub struct Load {
     /// Chains that will be gone.
     pub stale_chains: Vec<String>,
-    /// Sets and maps that will be gone, or made anew because their type changed.
-    pub stale_sets: Vec<String>,
+    /// Sets and maps that will be gone, or made anew because their type changed, each with what it
+    /// is now: `set` or `map`.
+    pub stale_sets: BTreeMap<String, &'static str>,
     /// Of those, the ones whose live members are carried over.
     pub carried: Vec<String>,
     /// Sets and maps that stay with all their members.
     pub kept: Vec<String>,
-    /// Fixed sets whose members are written anew.
-    pub rewritten: Vec<String>,
+    /// Fixed sets and maps whose members are written anew, each with what it is.
+    pub rewritten: BTreeMap<String, &'static str>,
 }
 
 /// How to get from `snapshot` to `ruleset`.
@@ -68,24 +76,24 @@ pub fn plan(ruleset: &Ruleset, snapshot: &Snapshot) -> Plan {
             .filter(|name| !chains.contains(name.as_str()))
             .cloned()
             .collect(),
-        stale_sets: vec![],
+        stale_sets: BTreeMap::new(),
         carried: vec![],
         kept: vec![],
-        rewritten: vec![],
+        rewritten: BTreeMap::new(),
     };
     for (name, found) in &snapshot.sets {
         let Some(set) = wanted.get(name.as_str()) else {
-            load.stale_sets.push(name.clone());
+            load.stale_sets.insert(name.clone(), found.kind());
             continue;
         };
         let same_members = found.key == set.key && found.data.as_deref() == set.data;
         if !same_members || found.timed == set.fixed || found.size.is_some() == set.fixed {
-            load.stale_sets.push(name.clone());
+            load.stale_sets.insert(name.clone(), found.kind());
             if same_members && !set.fixed {
                 load.carried.push(name.clone());
             }
         } else if set.fixed {
-            load.rewritten.push(name.clone());
+            load.rewritten.insert(name.clone(), found.kind());
         } else {
             load.kept.push(name.clone());
         }
@@ -101,11 +109,11 @@ pub fn transaction(ruleset: &Ruleset, load: &Load, carried: &BTreeMap<String, St
     let mut put = |line: std::fmt::Arguments<'_>| {
         text.write_fmt(line).expect("a string takes all that memory holds");
     };
-    for set in &load.stale_sets {
-        put(format_args!("delete set {TABLE} {set}\n"));
+    for (name, kind) in &load.stale_sets {
+        put(format_args!("delete {kind} {TABLE} {name}\n"));
     }
-    for set in &load.rewritten {
-        put(format_args!("flush set {TABLE} {set}\n"));
+    for (name, kind) in &load.rewritten {
+        put(format_args!("flush {kind} {TABLE} {name}\n"));
     }
     for chain in &load.stale_chains {
         put(format_args!("delete chain {TABLE} {chain}\n"));
@@ -175,8 +183,8 @@ mod tests {
         let unbounded = SetFound { size: None, ..timed("ipv4_addr") };
         let load = load(&found(&[("banned4", unbounded)], &[]));
         assert_eq!(
-            (load.stale_sets.as_slice(), load.carried.as_slice()),
-            (&["banned4".to_owned()][..], &["banned4".to_owned()][..])
+            (load.stale_sets.clone(), load.carried.as_slice()),
+            (BTreeMap::from([("banned4".to_owned(), "set")]), &["banned4".to_owned()][..])
         );
         let elements = BTreeMap::from([("banned4".to_owned(), "192.0.2.1 timeout 1m expires 5s".to_owned())]);
         let text = transaction(&ruleset(), &load, &elements);
@@ -195,16 +203,20 @@ mod tests {
 
     #[test]
     fn what_is_no_longer_wanted_goes() {
-        let load = load(&found(&[("guests4", timed("ipv4_addr"))], &["input", "to-22-tcp"]));
-        assert_eq!(
-            (load.stale_sets, load.stale_chains),
-            (vec!["guests4".to_owned()], vec!["to-22-tcp".to_owned()])
-        );
+        let map = SetFound { data: Some("mark".to_owned()), ..timed("ipv4_addr") };
+        let sets = [("guests4", timed("ipv4_addr")), ("progress4", map)];
+        let load = load(&found(&sets, &["input", "to-22-tcp"]));
+        assert_eq!(load.stale_chains, ["to-22-tcp"]);
+        let text = transaction(&ruleset(), &load, &BTreeMap::new());
+        for line in ["delete set inet knockgate guests4\n", "delete map inet knockgate progress4\n"] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 
     #[test]
     fn fixed_sets_are_written_anew() {
         let fixed = SetFound { timed: false, size: None, ..timed("ipv4_addr") };
-        assert_eq!(load(&found(&[("allow4", fixed)], &[])).rewritten, ["allow4"]);
+        let load = load(&found(&[("allow4", fixed)], &[]));
+        assert_eq!(load.rewritten, BTreeMap::from([("allow4".to_owned(), "set")]));
     }
 }

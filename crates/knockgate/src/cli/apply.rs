@@ -29,14 +29,18 @@ pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> 
     let doors = loaded.policy.doors().len();
     let note = Applied { name: loaded.text.name, text: loaded.text.text };
     let done = nft::apply(&ruleset, &note)?;
+    let doubts: Vec<String> = nft::doubts(&loaded.policy)?.iter().map(ToString::to_string).collect();
     if output.is_json() {
         let (changed, kept, carried) = match &done {
             Done::Unchanged => (false, &vec![], &vec![]),
             Done::Loaded(load) => (true, &load.kept, &load.carried),
         };
-        output.print_json(&json!({ "changed": changed, "kept": kept, "carried": carried }))?;
+        output.print_json(&json!({
+            "changed": changed, "kept": kept, "carried": carried, "warnings": doubts,
+        }))?;
         return Ok(Answer::Fine);
     }
+    doubts.iter().for_each(|doubt| output.warn(doubt));
     let doors = format!("{doors} door{}", if doors == 1 { "" } else { "s" });
     match done {
         Done::Unchanged => {

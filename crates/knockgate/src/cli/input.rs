@@ -84,12 +84,28 @@ type Refusal = (Vec<u8>, Diagnostic);
 
 fn read_text(path: &Path, most: usize) -> Result<String, Refusal> {
     let start = Span { start: 0, end: 0 };
-    let refuse = |code, message: String| (vec![], Diagnostic::error(code, start, message));
+    let refuse =
+        |code, message: String, help: &str| (vec![], Diagnostic::error(code, start, message).help(help));
     let shown = path.display();
     let failed = |error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound => refuse(Code::NoFile, format!("there is no file `{shown}`")),
-        ErrorKind::IsADirectory => refuse(Code::Directory, format!("`{shown}` is a folder")),
-        _ => refuse(Code::Unreadable, format!("`{shown}` cannot be read: {error}")),
+        ErrorKind::NotFound => refuse(
+            Code::NoFile,
+            format!("there is no file `{shown}`"),
+            "is it in another folder? `knockgate init` writes a policy to begin with",
+        ),
+        ErrorKind::IsADirectory => {
+            refuse(Code::Directory, format!("`{shown}` is a folder"), "name the file inside it")
+        }
+        ErrorKind::PermissionDenied => refuse(
+            Code::Unreadable,
+            format!("`{shown}` cannot be read: {error}"),
+            "policies hold secrets, so they are often readable by root alone: try sudo",
+        ),
+        _ => refuse(
+            Code::Unreadable,
+            format!("`{shown}` cannot be read: {error}"),
+            "what follows the colon is all that the system tells",
+        ),
     };
     let mut bytes = vec![];
     let limit = most as u64 + 1;
@@ -99,13 +115,19 @@ fn read_text(path: &Path, most: usize) -> Result<String, Refusal> {
         File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(failed)?;
     }
     if bytes.len() > most {
-        return Err(refuse(Code::TooLarge, format!("`{shown}` has more than {most} bytes")));
+        return Err(refuse(
+            Code::TooLarge,
+            format!("`{shown}` has more than {most} bytes"),
+            "is it the right file?",
+        ));
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        let span = Span { start: valid, end: valid + 1 };
+        // The text that is shown has a replacement character there.
+        let span = Span { start: valid, end: valid + char::REPLACEMENT_CHARACTER.len_utf8() };
         let finding = Diagnostic::error(Code::NotUtf8, span, format!("`{shown}` is not UTF-8 text"))
-            .here(format!("the first odd byte is 0x{:02x}", error.as_bytes()[valid]));
+            .here(format!("the first odd byte is 0x{:02x}", error.as_bytes()[valid]))
+            .help("is it the right file? If so, save it as UTF-8");
         (error.into_bytes(), finding)
     })
 }

@@ -106,6 +106,11 @@ impl Output {
         stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()).unwrap_or_default();
     }
 
+    /// Something that went well, but perhaps not as meant.
+    pub fn warn(&self, text: &str) {
+        self.tell(&format!("\x1b[1;33mwarning\x1b[0m: {text}\n"));
+    }
+
     /// Findings about a text.
     pub fn findings(&self, source: &Source<'_>, findings: &[Diagnostic]) {
         let styled = AutoStream::choice(&io::stderr()) != ColorChoice::Never;

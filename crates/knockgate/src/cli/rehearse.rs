@@ -1,17 +1,163 @@
 //! `knockgate rehearse`.
 
+use std::fmt::Write;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
 
+use anyhow::Context;
 use clap::Args;
+use knockgate::rehearsal::{HURRIED, HURRIED_BAN, Outcome, Progress, Report, Seen, rehearse};
+use serde_json::{Value, json};
 
+use super::input::load;
 use super::output::{Answer, Output};
 
 #[derive(Debug, Args)]
 pub struct Options {
     /// The policy; `-` is standard input
     policy: PathBuf,
+    /// The seed of the sweep in random order; without it, a random one
+    #[arg(long)]
+    seed: Option<u64>,
+    /// This process has namespaces of its own already
+    #[arg(long, hide = true)]
+    inside: bool,
 }
 
-pub fn run(_: &Options, _: &Output) -> anyhow::Result<Answer> {
-    anyhow::bail!("not yet")
+pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
+    if !options.inside {
+        return enter();
+    }
+    let loaded = match load(&options.policy, output)? {
+        Ok(loaded) => loaded,
+        Err(answer) => return Ok(answer),
+    };
+    let seed = match options.seed {
+        Some(seed) => seed,
+        None => getrandom::u64().context("the system has no random numbers")?,
+    };
+    let watched = output.is_watched();
+    let mut show = |progress: &Progress| {
+        if watched {
+            output.tell(&bar(progress));
+        }
+    };
+    let report = rehearse(&loaded.policy, seed, &mut show);
+    if watched {
+        output.tell("\r\x1b[K");
+    }
+    let report = report?;
+    let agrees = report.outcomes.iter().all(Outcome::agrees);
+    if output.is_json() {
+        output.print_json(&as_json(&report, agrees))?;
+    } else {
+        output.print(&as_text(&report, &loaded.text.name))?;
+    }
+    Ok(if agrees { Answer::Fine } else { Answer::Findings })
+}
+
+/// Becomes the same command inside new namespaces: network and mounts, to leave nothing behind;
+/// processes, so that all of them end with the first; users, where we are not root.
+fn enter() -> anyhow::Result<Answer> {
+    let missing = "`unshare` cannot be run; on Debian: apt install util-linux";
+    // What is run after it is told by its own exit status, so its own failure is looked for before.
+    let tried = unshare().arg("true").output().context(missing)?;
+    if !tried.status.success() {
+        let words = String::from_utf8_lossy(&tried.stderr);
+        anyhow::bail!(
+            "no namespaces can be made here ({}); rehearse as root, or let users have namespaces of their own",
+            words.trim()
+        );
+    }
+    let mut command = unshare();
+    // Notes of an apply below /run are the rehearsal's own, too.
+    command.args(["sh", "-c", "mount -t tmpfs tmpfs /run && exec \"$0\" \"$@\""]);
+    command.arg(std::env::current_exe().context("finding our own program")?);
+    command.args(std::env::args_os().skip(1)).arg("--inside");
+    let error = command.exec();
+    Err(error).context(missing)
+}
+
+fn unshare() -> Command {
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+    command
+}
+
+/// A line that overwrites itself.
+fn bar(progress: &Progress) -> String {
+    const WIDTH: usize = 24;
+    let full = WIDTH * progress.done / progress.of.max(1);
+    let (done, rest) = ("█".repeat(full), "░".repeat(WIDTH - full));
+    format!("\r\x1b[K{done}{rest} {}/{}  {}", progress.done, progress.of, progress.act)
+}
+
+fn as_json(report: &Report, agrees: bool) -> Value {
+    let seen = |seen: &Seen| json!({ "open": seen.open, "goes_on": seen.goes_on, "banned": seen.banned, "found": seen.found });
+    let acts: Vec<Value> = report
+        .outcomes
+        .iter()
+        .map(|outcome| {
+            json!({
+                "scene": outcome.scene,
+                "act": outcome.act,
+                "foretold": seen(&outcome.foretold),
+                "happened": seen(&outcome.happened),
+                "agrees": outcome.agrees(),
+                "note": outcome.note,
+            })
+        })
+        .collect();
+    json!({
+        "agrees": agrees,
+        "packets": report.packets,
+        "seed": report.seed,
+        "untried_doors": report.untried_doors,
+        "nmap": report.nmap,
+        "acts": acts,
+    })
+}
+
+fn as_text(report: &Report, name: &str) -> String {
+    let mut text = format!(
+        "rehearsal of {name}; nothing lasts longer than {HURRIED} in it, and no ban longer than {HURRIED_BAN}\n"
+    );
+    let mut put = |line: std::fmt::Arguments<'_>| {
+        text.write_fmt(line).expect("a string takes all that memory holds");
+    };
+    let mut scene = "";
+    for outcome in &report.outcomes {
+        if outcome.scene != scene {
+            scene = &outcome.scene;
+            put(format_args!("\n\x1b[1m{scene:<54} {:<20} happened\x1b[0m\n", "foretold"));
+        }
+        let mark = if outcome.agrees() { "\x1b[32m=\x1b[0m" } else { "\x1b[1;31m≠\x1b[0m" };
+        let note = outcome.note.map(|note| format!("  \x1b[2m({note})\x1b[0m")).unwrap_or_default();
+        put(format_args!(
+            "{mark} {:<52} {:<20} {}{note}\n",
+            outcome.act,
+            outcome.foretold.to_string(),
+            outcome.happened
+        ));
+    }
+    let differ = report.outcomes.iter().filter(|outcome| !outcome.agrees()).count();
+    put(format_args!("\n{} packets arrived at the gateway; ", report.packets));
+    if differ == 0 {
+        put(format_args!("\x1b[1;32mthe kernel did what the simulator foretold\x1b[0m\n"));
+    } else {
+        let acts = if differ == 1 { "act" } else { "acts" };
+        put(format_args!("\x1b[1;31m{differ} {acts} went otherwise than foretold\x1b[0m\n"));
+    }
+    put(format_args!("\x1b[2mthe random order again: --seed {}\x1b[0m\n", report.seed));
+    if report.untried_doors > 0 {
+        put(format_args!("{} more doors were not tried one by one\n", report.untried_doors));
+    }
+    if !report.nmap {
+        put(format_args!("nmap is not installed, so it took no part\n"));
+    }
+    text
 }

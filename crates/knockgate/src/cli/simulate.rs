@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use knockgate_compiler::diag::{Source, has_errors};
+use knockgate_compiler::diag::{Source, Span, has_errors};
 use knockgate_compiler::program::{Hook, Origin, Program};
 use knockgate_compiler::sim::trace::{self, Event};
 use knockgate_compiler::sim::{Change, Decider, Decision, Fate, Simulator};
@@ -34,8 +34,8 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
         Err(answer) => return Ok(answer),
     };
     let (events, findings) = trace::parse(&text.text, &loaded.program.outside()[0]);
-    output.findings(&text.source(), &findings);
     if has_errors(&findings) {
+        output.report(&text.source(), &findings)?;
         return Ok(Answer::Findings);
     }
     let source = loaded.text.source();
@@ -52,18 +52,21 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
 }
 
 fn as_json(loaded: &Loaded, source: &Source<'_>, event: &Event, decision: &Decision<'_>) -> Value {
-    let line =
-        origin(&decision.decider).and_then(|origin| origin.span).map(|span| source.place(span.start).line);
-    let changes: Vec<Value> =
-        decision.changes.iter().map(|change| change_json(&loaded.program, change)).collect();
+    let line = |origin: &Origin| origin.span.map(|span| source.place(span.start).line);
+    let changes = decision.changes.iter().zip(&decision.causes).map(|(change, cause)| {
+        let mut value = change_json(&loaded.program, change);
+        value["rule"] = json!(cause.what);
+        value["line"] = json!(line(cause));
+        value
+    });
     json!({
         "time": event.at.to_string(),
         "source": event.packet.source.to_string(),
         "packet": event.text,
         "verdict": decision.fate.as_str(),
         "rule": rule(&decision.decider),
-        "line": line,
-        "changes": changes,
+        "line": origin(&decision.decider).and_then(line),
+        "changes": changes.collect::<Vec<_>>(),
     })
 }
 
@@ -91,9 +94,10 @@ fn as_text(loaded: &Loaded, source: &Source<'_>, event: &Event, decision: &Decis
         Fate::Drop => "\x1b[2m",
         Fate::Reject => "\x1b[33m",
     };
-    let place = origin(&decision.decider)
-        .and_then(|origin| origin.span)
-        .map(|span| format!(" ({}:{})", source.name(), source.place(span.start).line));
+    let place = |origin: &Origin| {
+        let line = |span: Span| format!(" ({}:{})", source.name(), source.place(span.start).line);
+        origin.span.map(line).unwrap_or_default()
+    };
     let mut text = format!(
         "{:>8}  {:<15} {:<18} {colour}{:<6}\x1b[0m  {}{}\n",
         event.at.to_string(),
@@ -101,10 +105,11 @@ fn as_text(loaded: &Loaded, source: &Source<'_>, event: &Event, decision: &Decis
         event.text,
         decision.fate.as_str(),
         rule(&decision.decider),
-        place.unwrap_or_default(),
+        origin(&decision.decider).map(place).unwrap_or_default(),
     );
-    for change in &decision.changes {
-        writeln!(text, "          \x1b[36m{}\x1b[0m", change_text(&loaded.program, change))
+    for (change, cause) in decision.changes.iter().zip(&decision.causes) {
+        let change = change_text(&loaded.program, change);
+        writeln!(text, "          \x1b[36m{change:<41}\x1b[0m  {}{}", cause.what, place(cause))
             .expect("a string takes all that memory holds");
     }
     text
@@ -132,12 +137,13 @@ fn rule(decider: &Decider<'_>) -> String {
         Decider::End(Hook::Input) => "the end of input".to_owned(),
         Decider::End(Hook::Forward) => "not guarded: passed on".to_owned(),
         Decider::Reassembly => "waits for its other fragments".to_owned(),
+        Decider::Routing => "not passed on by any router".to_owned(),
     }
 }
 
 fn origin<'p>(decider: &Decider<'p>) -> Option<&'p Origin> {
     match decider {
         Decider::Rule { origin, .. } => Some(origin),
-        Decider::End(_) | Decider::Reassembly => None,
+        Decider::End(_) | Decider::Reassembly | Decider::Routing => None,
     }
 }

@@ -29,8 +29,11 @@ struct Row {
 
 pub fn run(_: &Options, output: &Output) -> anyhow::Result<Answer> {
     let snapshot = nft::observe()?;
-    let Some((applied, _)) = Applied::read()?.filter(|_| !snapshot.chains.is_empty()) else {
-        return nothing(!snapshot.chains.is_empty(), output);
+    let there = !snapshot.chains.is_empty();
+    let applied = match Applied::read()? {
+        Some((applied, _)) if there => applied,
+        Some((applied, _)) => return gone(&applied, output),
+        None => return nothing(there, output),
     };
     let (Some(policy), _) = frontend::toml::parse(&applied.text) else {
         anyhow::bail!("the note of the applied policy cannot be read; apply the policy again");
@@ -44,10 +47,12 @@ pub fn run(_: &Options, output: &Output) -> anyhow::Result<Answer> {
         None => vec![],
     };
     let changed = snapshot.fingerprint.is_none();
+    let doubts: Vec<String> = nft::doubts(&policy)?.iter().map(ToString::to_string).collect();
     if output.is_json() {
         output.print_json(&json!({
             "policy": applied.name,
             "changed_since_apply": changed,
+            "warnings": doubts,
             "doors": policy.doors().iter().map(|door| json!({
                 "name": door.name,
                 "opens": door.services.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -57,9 +62,12 @@ pub fn run(_: &Options, output: &Output) -> anyhow::Result<Answer> {
             })).collect::<Vec<_>>(),
             "grants": rows_json(&grants, "door"),
             "progress": rows_json(&progress, "at"),
-            "banned": rows_json(&banned, "list"),
+            "banned": banned.iter().map(|row| json!({
+                "source": row.source.to_string(), "left_s": row.left_s,
+            })).collect::<Vec<_>>(),
         }))?;
     } else {
+        doubts.iter().for_each(|doubt| output.warn(doubt));
         output.print(&as_text(
             &applied,
             &policy,
@@ -79,6 +87,19 @@ fn nothing(there: bool, output: &Output) -> anyhow::Result<Answer> {
         output.print("no policy is in force\n")?;
     }
     Ok(if there { Answer::Findings } else { Answer::Fine })
+}
+
+/// Somebody else took the table away: whoever flushes all rules does.
+fn gone(applied: &Applied, output: &Output) -> anyhow::Result<Answer> {
+    if output.is_json() {
+        output.print_json(&json!({ "policy": applied.name, "changed_since_apply": true, "doors": [] }))?;
+    } else {
+        let name = &applied.name;
+        output.print(&format!(
+            "\x1b[33mpolicy {name} was in force, but its table is gone; apply it again\x1b[0m\n"
+        ))?;
+    }
+    Ok(Answer::Findings)
 }
 
 /// The entries of the lists whose name begins with `prefix`, by the rest of that name.

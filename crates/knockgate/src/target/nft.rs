@@ -1,6 +1,7 @@
 //! The packet filter of the network namespace that we run in, reached through `nft`.
 
 mod lock;
+mod machine;
 mod probe;
 mod state;
 
@@ -13,6 +14,7 @@ use knockgate_compiler::backend::nft::{ABOUT, Ruleset, TABLE};
 use serde_json::Value;
 
 use crate::plan::{Load, Plan, SetFound, Snapshot, plan, transaction};
+pub use machine::{Doubt, doubts};
 pub use state::Applied;
 
 /// The name of our table, without its family.
@@ -78,16 +80,21 @@ pub enum Done {
 pub fn apply(ruleset: &Ruleset, policy: &Applied) -> Result<Done, TargetError> {
     let _lock = lock::take()?;
     probe::probe()?;
-    let load = match plan(ruleset, &observe()?) {
+    let load = match plan(ruleset, &observe_for(Some(&ruleset.fingerprint))?) {
         Plan::Keep => return Ok(Done::Unchanged),
         Plan::Load(load) => load,
     };
     let mut carried = BTreeMap::new();
     for set in &load.carried {
-        carried.insert(set.clone(), elements(set)?);
+        // Only what is stale is carried over.
+        carried.insert(set.clone(), elements(load.stale_sets[set], set)?);
     }
     nft(&["-f", "-"], Some(&transaction(ruleset, &load, &carried)))?;
-    policy.write(&listing()?)?;
+    let listing = listing()?;
+    if !listing.contains(&ruleset.fingerprint) {
+        return Err(TargetError::Unintelligible("the ruleset is loaded, but not to be seen".to_owned()));
+    }
+    policy.write(&listing)?;
     Ok(Done::Loaded(load))
 }
 
@@ -104,41 +111,58 @@ pub fn remove() -> Result<bool, TargetError> {
 
 /// What is in force.
 pub fn observe() -> Result<Snapshot, TargetError> {
+    observe_for(None)
+}
+
+/// The same; with `wanted`, its fingerprint is looked for only where it may be that one, for the
+/// rules of many doors take a while to list.
+fn observe_for(wanted: Option<&str>) -> Result<Snapshot, TargetError> {
     if !exists()? {
         return Ok(Snapshot::default());
     }
-    let mut snapshot = Snapshot::default();
-    for chain in listed(&["list", "chains", "inet"], "chain")? {
-        snapshot.chains.insert(text(&chain, "name")?);
-    }
+    let mut snapshot = Snapshot { chains: chains()?, ..Snapshot::default() };
     for kind in ["set", "map"] {
         for set in listed(&["-t", "list", &format!("{kind}s"), "inet"], kind)? {
             snapshot.sets.insert(text(&set, "name")?, set_found(&set)?);
         }
     }
-    let unchanged = Applied::read()?.is_some_and(|(_, listed)| listing().is_ok_and(|now| now == listed));
-    if unchanged && snapshot.chains.contains(ABOUT) {
-        snapshot.fingerprint = fingerprint()?;
-    }
+    let noted = Applied::read()?.map(|(_, noted)| noted);
+    let noted = noted.filter(|noted| wanted.is_none_or(|wanted| noted.contains(wanted)));
+    // A listing that fails is one that somebody takes away at this moment.
+    let now = noted.and_then(|noted| listing().ok().filter(|now| *now == noted));
+    snapshot.fingerprint = now.and_then(|now| fingerprint(&now));
     Ok(snapshot)
 }
 
 /// The comment of the rule that tells rulesets apart.
-fn fingerprint() -> Result<Option<String>, TargetError> {
-    let rules = listed(&["list", "chain", "inet", NAME, ABOUT], "rule")?;
-    Ok(rules.first().and_then(|rule| rule["comment"].as_str()).map(str::to_owned))
+fn fingerprint(listing: &str) -> Option<String> {
+    let (_, about) = listing.split_once(&format!("\tchain {ABOUT} {{"))?;
+    let (_, comment) = about.split_once("comment \"")?;
+    comment.split_once('"').map(|(fingerprint, _)| fingerprint.to_owned())
 }
 
+/// As text, for which nft need not read every rule first, as it does for JSON.
 fn exists() -> Result<bool, TargetError> {
-    Ok(!listed(&["list", "tables", "inet"], "table")?.is_empty())
+    let tables = nft(&["list", "tables", "inet"], None)?;
+    Ok(tables.lines().any(|line| line == format!("table {TABLE}")))
 }
 
-/// All of our rules, and the members of fixed sets; not what packets add.
+/// The names of our chains; as text, for the same reason.
+fn chains() -> Result<BTreeSet<String>, TargetError> {
+    let tables = nft(&["list", "chains", "inet"], None)?;
+    let ours = tables.lines().skip_while(|line| *line != format!("table {TABLE} {{"));
+    let names = ours.skip(1).take_while(|line| *line != "}").filter_map(|line| line.strip_prefix("\tchain "));
+    Ok(names.filter_map(|name| name.strip_suffix(" {")).map(str::to_owned).collect())
+}
+
+/// All of our rules, and the members of fixed sets and maps; not what packets add.
 fn listing() -> Result<String, TargetError> {
     let mut all = nft(&["-s", "-t", "list", "table", "inet", NAME], None)?;
-    for set in listed(&["-t", "list", "sets", "inet"], "set")? {
-        if !set_found(&set)?.timed {
-            all += &nft(&["list", "set", "inet", NAME, &text(&set, "name")?], None)?;
+    for kind in ["set", "map"] {
+        for set in listed(&["-t", "list", &format!("{kind}s"), "inet"], kind)? {
+            if !set_found(&set)?.timed {
+                all += &nft(&["list", kind, "inet", NAME, &text(&set, "name")?], None)?;
+            }
         }
     }
     Ok(all)
@@ -156,9 +180,9 @@ fn set_found(set: &Value) -> Result<SetFound, TargetError> {
     Ok(SetFound { key, data: set["map"].as_str().map(str::to_owned), timed: flags.contains("timeout"), size })
 }
 
-/// The elements of a set as nft lists them, for an `add element`.
-fn elements(set: &str) -> Result<String, TargetError> {
-    let text = nft(&["list", "set", "inet", NAME, set], None)?;
+/// The elements of a set or map as nft lists them, for an `add element`.
+fn elements(kind: &str, name: &str) -> Result<String, TargetError> {
+    let text = nft(&["list", kind, "inet", NAME, name], None)?;
     let inner = text.split_once("elements = {").and_then(|(_, rest)| rest.split_once('}'));
     Ok(inner.map(|(elements, _)| elements.trim().to_owned()).unwrap_or_default())
 }
@@ -204,16 +228,11 @@ fn listed(command: &[&str], kind: &str) -> Result<Vec<Value>, TargetError> {
     let text = nft(&arguments, None)?;
     let answer: Value =
         serde_json::from_str(&text).map_err(|error| TargetError::Unintelligible(error.to_string()))?;
-    let objects = answer["nftables"].as_array().cloned().unwrap_or_default();
-    let ours = |object: &Value| {
-        let name = if kind == "table" { &object["name"] } else { &object["table"] };
-        name.as_str() == Some(NAME)
+    let Value::Array(objects) = &answer["nftables"] else {
+        return Err(TargetError::Unintelligible(format!("no list of objects: {text}")));
     };
-    Ok(objects
-        .into_iter()
-        .filter_map(|mut object| object.get_mut(kind).map(Value::take))
-        .filter(ours)
-        .collect())
+    let ours = |object: &&Value| object["table"].as_str() == Some(NAME);
+    Ok(objects.iter().filter_map(|object| object.get(kind)).filter(ours).cloned().collect())
 }
 
 fn text(object: &Value, key: &str) -> Result<String, TargetError> {

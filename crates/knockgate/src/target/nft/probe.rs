@@ -40,7 +40,9 @@ const FEATURES: [Feature; 7] = [
     Feature {
         name: "verdict maps",
         since: "Linux 3.13",
-        table: "chain d {\n }\n chain c {\n meta l4proto . th dport vmap { tcp . 22 : goto d }\n }",
+        table: "chain d {\n }\n \
+                map m {\n type inet_proto . inet_service : verdict; elements = { tcp . 22 : goto d };\n }\n \
+                chain c {\n meta l4proto . th dport vmap @m\n }",
     },
     Feature {
         name: "connection tracking",

@@ -3,10 +3,10 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::TargetError;
-use super::lock::folder;
+use super::lock::{LOCK, folder};
 
 /// The policy that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,22 +48,36 @@ impl Applied {
     }
 }
 
+/// What a note is called until it is complete.
+fn new(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let new = path.with_extension("new");
+    let new = new(path);
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
     file.write_all(text.as_bytes())?;
     fs::rename(new, path)
 }
 
-/// Removes all notes of this namespace, and our folder when it was the last.
+/// Removes all notes of this namespace, and our folder when it was the last. The lock goes last:
+/// from then on somebody else may be writing notes.
 pub(super) fn forget() -> Result<(), TargetError> {
     let folder = folder()?;
-    let gone = |result: io::Result<()>, path: &Path| match result {
+    for name in [NAME, POLICY, LISTING, LOCK] {
+        let path = folder.join(name);
+        gone(fs::remove_file(new(&path)), &path)?;
+        gone(fs::remove_file(&path), &path)?;
+    }
+    gone(fs::remove_dir(&folder), &folder)?;
+    folder.parent().map_or(Ok(()), |parent| gone(fs::remove_dir(parent), parent))
+}
+
+fn gone(result: io::Result<()>, path: &Path) -> Result<(), TargetError> {
+    match result {
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
             Err(TargetError::State(path.to_owned(), error))
         }
         _ => Ok(()),
-    };
-    gone(fs::remove_dir_all(&folder), &folder)?;
-    folder.parent().map_or(Ok(()), |parent| gone(fs::remove_dir(parent), parent))
+    }
 }

@@ -1,0 +1,16 @@
+//! The built `knockgate`, used as people use it.
+
+mod apply;
+mod bad_policies;
+mod compile;
+mod gateway;
+mod init;
+mod many_doors;
+mod mutations;
+mod program;
+mod refusals;
+mod rehearsal;
+mod simulate;
+mod suggestions;
+mod traffic;
+mod turns;
