@@ -1,1 +1,16 @@
-//! x
+//! The simulator held against the kernel.
+//!
+//! A random case is a program and a trace of packets. Both are played at the same time: the program
+//! in the simulator, and its ruleset in a network namespace whose interfaces are ours. Whatever can
+//! be seen from outside must agree: what became of each packet, and what every list and track holds
+//! at the end.
+
+pub mod campaign;
+pub mod gateway;
+pub mod policies;
+pub mod programs;
+pub mod random;
+pub mod trial;
+pub mod tun;
+pub mod wire;
+pub mod world;
