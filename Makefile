@@ -1,0 +1,20 @@
+# Each target installs by itself what it needs beyond Rust.
+
+.PHONY: demo test bench ci
+
+demo:
+	@scripts/setup demo
+	@cargo build --quiet --package knockgate --package knock
+	@scripts/demo
+
+test:
+	@scripts/setup test
+	@scripts/test
+
+bench:
+	@scripts/setup test
+	@cargo build --quiet --release --package knockgate-bench
+	@target/release/bench
+
+ci:
+	@.ci/run
