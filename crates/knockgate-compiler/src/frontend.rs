@@ -1,3 +1,4 @@
 //! From a text to what it means.
 
+pub mod rsc;
 pub mod toml;

@@ -34,7 +34,7 @@ struct Cli {
 enum Command {
     /// Write a commented policy with a random sequence
     Init(init::Options),
-    /// Say what is wrong with a policy, changing nothing
+    /// Say what is wrong with a policy, or with the language of a RouterOS script
     Check(check::Options),
     /// Print what a target would run
     Compile(compile::Options),

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 macro_rules! catalogue {
     ($($name:ident $code:literal $title:literal $why:literal $wrong:expr;)+) => {
-        /// A stable name of a kind of finding. `P` is for policies, `T` for traces, `F` for files.
+        /// A stable name of a kind of finding. `P` is for policies, `R` for RouterOS scripts, `T` for
+        /// traces, `F` for files.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $(#[doc = $title] $name,)+
@@ -350,6 +351,42 @@ ports = ["666/tcp"]
 knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
 opens = ["22/tcp"]
 "#);
+    NotACommand "R001" "a line that begins with no command"
+        "A RouterOS script has commands such as `add chain=input` and menus such as `/ip firewall filter`. They begin with a lower-case letter, `/` or `:`. A shell prompt, a note without `#`, or the lost half of a broken line is none of these, and the router's parser refuses the whole script."
+        None;
+    Unclosed "R002" "a quote or bracket that is never closed"
+        "Everything after it belongs to it for the router. Perhaps a quote inside the text lacks its backslash: `\\\"`."
+        None;
+    Stray "R003" "a bracket that closes nothing"
+        "There is one too many, or the one that it closes is missing."
+        None;
+    UnknownCommand "R004" "a command that the menu does not have"
+        "The router's parser takes it, since a script can be meant for a router with other packages. When the script runs, it stops there with `bad command name`, and what it did so far stays done."
+        None;
+    UnknownAttribute "R005" "an attribute that the menu does not have"
+        "Attributes can be shortened as long as only one begins so: `place-befor` is `place-before`. A name that no attribute begins with, or several, is refused by the router as it is here: a condition must never be lost. Known are the attributes of version 7.24, and those of older ones that exports still have."
+        None;
+    LeftOver "R006" "something in a command that cannot be there"
+        "Rules are given `name=value` pairs. A word alone is an attribute that lost its value, or a blank in a value that has no quotes: `comment=my rule` is to be `comment=\"my rule\"`."
+        None;
+    BrokenLine "R007" "a line broken in the middle of a command"
+        "Web pages and mails break long lines where they like. The router takes the end of the line for the end of the command, unless the line ends in `\\`, and adds a rule that lacks the rest: without its conditions it may match everything."
+        None;
+    BadEscape "R008" "a backslash before something that needs none"
+        "In RouterOS texts a backslash has a meaning before a double quote, `\\`, `$`, `?`, `_`, `n`, `r`, `t`, `a`, `b`, `f`, `v`, two upper-case hexadecimal digits, and a line end. In regular expressions it is to be doubled: `\\\\.`."
+        None;
+    NotFollowed "R009" "script commands that are not followed"
+        "Loops, variables and functions are run by the router alone. What they add to the firewall is neither played nor checked here."
+        None;
+    Output "R010" "what a router shows, among what it is told"
+        "A table that `print` shows is read as far as it has `name=value` pairs, but no router takes it as a script. Columns are cut off to fit the screen, and leave out what does not."
+        None;
+    ExportGap "R011" "an export that is not complete"
+        "The router could not export one of its menus, and left a note instead. What was there is missing here."
+        None;
+    ScriptLimit "R013" "more of something than is read of a script"
+        "Everything is bounded: a script has at most 524,288 commands and items, a command 1,024 arguments, brackets go 48 deep, and of each kind of finding 500 are told."
+        None;
     BadTrace "T001" "a line of a trace that cannot be read"
         "A trace has a packet a line: `TIME SOURCE KNOCK [words]`, for example `0s 198.51.100.7 333/tcp` or `2s 2001:db8::7 22/tcp ack`. Times never go back. Words are TCP flags (without any: `syn`), `in IFACE`, `to ADDRESS`, `size N`, `ttl N`, `frag` and `ext`; `#` begins a comment."
         None;
@@ -363,7 +400,7 @@ opens = ["22/tcp"]
         "The system refused it; the message carries its reason. Policies hold secrets, so they are often readable by root alone."
         None;
     TooLarge "F004" "a file that is too large"
-        "A policy has at most 1 MiB, a trace 64 MiB. Nothing was read."
+        "A policy has at most 1 MiB, a trace or a RouterOS script 64 MiB. Nothing was read."
         None;
     NotUtf8 "F005" "a file that is not UTF-8 text"
         "It may be in another encoding, compressed, or no text at all. The message says where the first odd byte stands."

@@ -10,6 +10,7 @@ mod mutations;
 mod program;
 mod refusals;
 mod rehearsal;
+mod scripts;
 mod simulate;
 mod suggestions;
 mod traffic;

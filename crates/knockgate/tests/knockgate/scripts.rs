@@ -1,0 +1,31 @@
+//! RouterOS scripts, of which the language is checked.
+
+use crate::program::{Folder, knockgate, run};
+
+/// Commands as an article has them, with a line broken where a page broke it.
+const ARTICLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/article.rsc");
+
+#[test]
+fn a_line_broken_inside_a_word_is_told_with_its_mend() {
+    let said = run(&mut knockgate(&["check", ARTICLE]), "").expect(1);
+    for part in ["error[R007]", "article.rsc:7:146", "place-before=1"] {
+        assert!(said.stderr.contains(part), "{part} in {said:#?}");
+    }
+    let said = run(&mut knockgate(&["check", "--format", "json", ARTICLE]), "").expect(1);
+    let findings = &said.json()["findings"];
+    assert_eq!((&findings[0]["code"], &findings[0]["at"]["line"]), (&"R007".into(), &7.into()));
+}
+
+#[test]
+fn a_script_without_slips_has_no_findings_and_scripts_in_it_are_stepped_over() {
+    let folder = Folder::new("scripts");
+    for (name, text, code, says) in [
+        ("good.rsc", "/ip firewall filter\nadd chain=input action=drop\n", 0, "no findings"),
+        ("loop.rsc", ":foreach i in={1;2} do={ :log info $i }\n", 0, "1 warning"),
+        ("bad.rsc", "/ip firewall filter add chain=input colour=red\n", 1, "1 error"),
+    ] {
+        let path = folder.write(name, text);
+        let said = run(&mut knockgate(&["check", &path]), "").expect(code);
+        assert!(said.stdout.contains(says), "{says} in {said:#?}");
+    }
+}
