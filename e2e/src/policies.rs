@@ -242,9 +242,18 @@ impl Person {
     fn knock(&mut self, rng: &mut Rng, door: &Door, policy: &Policy, mistakes: usize) {
         for knock in door.sequence.knocks() {
             if rng.chance(mistakes) {
-                match rng.below(3) {
+                match rng.below(4) {
                     0 => continue,
-                    1 => self.make(a_knock(rng, policy)),
+                    // To everybody on the link instead, which is no knock.
+                    1 => {
+                        if let Knock::Port(endpoint) = knock {
+                            let group = Destination::Other(world::all_nodes(Family::of(self.source)));
+                            let packet = self.to(endpoint.transport, endpoint.port);
+                            self.send(Packet { destination: group, ..packet });
+                        }
+                        continue;
+                    }
+                    2 => self.make(a_knock(rng, policy)),
                     _ => self.traps(rng, policy),
                 }
             }

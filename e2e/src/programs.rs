@@ -225,8 +225,8 @@ impl<'r> Drafter<'r> {
                 let host = world::address(self.rng, &world::BEHIND);
                 Some(Verdict::Redirect((host, self.rng.pick(&world::PORTS)).into()))
             }
-            44..48 if depth > 0 => Some(Verdict::Return),
-            48..70 if depth > 0 && !deeper.is_empty() => Some(Verdict::Switch(self.switch(&deeper))),
+            44..52 if depth > 0 => Some(Verdict::Return),
+            52..70 if depth > 0 && !deeper.is_empty() => Some(Verdict::Switch(self.switch(&deeper))),
             70..100 if !deeper.is_empty() => Some(Verdict::Jump(self.rng.pick(&deeper))),
             _ => None,
         }

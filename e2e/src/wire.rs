@@ -7,6 +7,8 @@ use std::net::IpAddr;
 
 use knockgate_compiler::net::{Family, Packet, Payload, TcpFlags, echo_request_type};
 
+use crate::world;
+
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMP: u8 = 1;
@@ -54,8 +56,8 @@ pub fn request(packet: &Packet, number: u16, to: IpAddr) -> Vec<u8> {
         Payload::Udp { from, to } => write_udp(&mut body, (from, to)),
         Payload::Icmp { kind } => {
             body[0] = kind;
-            // Each message but an echo is of its own, as it is to the simulator.
-            let echo = kind == echo_request_type(packet.family());
+            // Each message is of its own, as it is to the simulator, but for echoes that are answered.
+            let echo = kind == echo_request_type(packet.family()) && !world::to_group(packet);
             let identifier = if echo { ECHO_IDENTIFIER } else { number };
             body[4..6].copy_from_slice(&identifier.to_be_bytes());
         }

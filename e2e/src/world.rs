@@ -129,6 +129,15 @@ pub fn packet(rng: &mut Rng, before: &[Packet]) -> Packet {
     }
 }
 
+/// The group that every host on the link belongs to.
+pub fn all_nodes(family: Family) -> IpAddr {
+    let group = match family {
+        Family::V4 => "224.0.0.1",
+        Family::V6 => "ff02::1",
+    };
+    group.parse().expect("an address written here")
+}
+
 /// Whether it is for everybody on the link.
 pub fn to_group(packet: &Packet) -> bool {
     match packet.destination {
