@@ -394,7 +394,10 @@ impl Printer<'_> {
     fn actions(&self, rule: &Rule, name: &str) -> Vec<Action> {
         let mut actions = vec![];
         for effect in &rule.then {
-            actions.extend(Family::BOTH.into_iter().flat_map(|family| self.effect(effect, family)));
+            for family in Family::BOTH {
+                actions.extend(self.make_way(effect, family));
+                actions.extend(self.effect(effect, family));
+            }
         }
         match &rule.verdict {
             None => {}
@@ -449,6 +452,21 @@ impl Printer<'_> {
             Effect::Forget(track) => Some(forget(&self.track(*track, family), &source)),
         };
         text.map(|text| Action::of(family, text))
+    }
+
+    /// Before a source is put on a list that rules take sources off: away with what has expired but
+    /// is not collected yet. A removal could hit that, and leave what is live (nft_set_hash.c,
+    /// `nft_rhash_delete`, takes no notice of expiry; seen on 6.18). A track never has both, for each
+    /// move begins with a removal.
+    fn make_way(&self, effect: &Effect, family: Family) -> Option<Action> {
+        let Effect::Add { list, .. } = effect else { return None };
+        let mut effects =
+            self.program.chains().iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.then);
+        if !effects.any(|other| *other == Effect::Remove(*list)) {
+            return None;
+        }
+        let (key, set) = self.membership(*list, family)?;
+        Some(Action::of(family, format!("{key} != @{set} delete @{set} {{ {key} }}")))
     }
 
     fn switch(&self, switch: &Switch, name: &str) -> Vec<Action> {
@@ -649,4 +667,29 @@ fn state_set(states: States) -> String {
 
 fn to(endpoints: &BTreeSet<Endpoint>) -> String {
     format!("meta l4proto . th dport {{ {} }}", joined(endpoints.iter().map(pair), ", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::program::{Builder, Origin};
+
+    #[test]
+    fn an_expired_element_is_out_of_the_way_before_one_is_added_that_may_be_removed() {
+        for (removed, times) in [(false, 0), (true, 2)] {
+            let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
+            let pool = builder.pool("seen", NonZeroU32::MIN, false);
+            let list = builder.timed_list("seen", pool, 128);
+            let lifetime = Lifetime::from_secs(1);
+            let add = Effect::Add { list, lifetime, expiry: Expiry::Refresh };
+            let input = builder.chain("input", Some(Hook::Input));
+            let then = [add].into_iter().chain(removed.then_some(Effect::Remove(list))).collect();
+            let origin = Origin { what: "test".into(), span: None };
+            builder.rule(input, Rule { when: vec![], then, verdict: None, origin });
+            let text = print(&builder.seal().unwrap()).text;
+            assert_eq!(text.matches(" != @seen").count(), times, "{text}");
+        }
+    }
 }
