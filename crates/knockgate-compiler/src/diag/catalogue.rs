@@ -1,4 +1,4 @@
-//! Every code, what it means, and for policies a text that has it.
+//! Every code, what it means, and for policies and scripts a text that has it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,7 +37,7 @@ pub struct Entry {
     pub title: &'static str,
     /// Why it is a finding, and what to do.
     pub why: &'static str,
-    /// A policy that has it.
+    /// A policy that has it; or a RouterOS script, if it is [of scripts](Self::is_of_scripts).
     pub wrong: Option<&'static str>,
 }
 
@@ -45,6 +45,11 @@ impl Entry {
     /// What is known of `code`.
     pub fn of(code: Code) -> &'static Self {
         &CATALOGUE[code as usize]
+    }
+
+    /// Whether it is found in RouterOS scripts.
+    pub fn is_of_scripts(&self) -> bool {
+        self.code.as_str().starts_with('R')
     }
 }
 
@@ -353,40 +358,86 @@ opens = ["22/tcp"]
 "#);
     NotACommand "R001" "a line that begins with no command"
         "A RouterOS script has commands such as `add chain=input` and menus such as `/ip firewall filter`. They begin with a lower-case letter, `/` or `:`. A shell prompt, a note without `#`, or the lost half of a broken line is none of these, and the router's parser refuses the whole script."
-        None;
+        Some(r#"Now add the rule:
+/ip firewall filter add chain=input action=drop dst-port=23 protocol=tcp
+"#);
     Unclosed "R002" "a quote or bracket that is never closed"
         "Everything after it belongs to it for the router. Perhaps a quote inside the text lacks its backslash: `\\\"`."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=drop comment="telnet
+add chain=input action=accept
+"#);
     Stray "R003" "a bracket that closes nothing"
         "There is one too many, or the one that it closes is missing."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=accept comment=knock ]
+"#);
     UnknownCommand "R004" "a command that the menu does not have"
         "The router's parser takes it, since a script can be meant for a router with other packages. When the script runs, it stops there with `bad command name`, and what it did so far stays done."
-        None;
+        Some(r#"/ip firewall filter
+remvoe [find comment=knock]
+"#);
     UnknownAttribute "R005" "an attribute that the menu does not have"
         "Attributes can be shortened as long as only one begins so: `place-befor` is `place-before`. A name that no attribute begins with, or several, is refused by the router as it is here: a condition must never be lost. Known are the attributes of version 7.24, and those of older ones that exports still have."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=drop protocl=tcp
+"#);
     LeftOver "R006" "something in a command that cannot be there"
         "Rules are given `name=value` pairs. A word alone is an attribute that lost its value, or a blank in a value that has no quotes: `comment=my rule` is to be `comment=\"my rule\"`."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=drop comment=no telnet
+"#);
     BrokenLine "R007" "a line broken in the middle of a command"
         "Web pages and mails break long lines where they like. The router takes the end of the line for the end of the command, unless the line ends in `\\`, and adds a rule that lacks the rest: without its conditions it may match everything."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=accept src-address-li
+st=secured
+"#);
     BadEscape "R008" "a backslash before something that needs none"
         "In RouterOS texts a backslash has a meaning before a double quote, `\\`, `$`, `?`, `_`, `n`, `r`, `t`, `a`, `b`, `f`, `v`, two upper-case hexadecimal digits, and a line end. In regular expressions it is to be doubled: `\\\\.`."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=accept protocol=udp content="\d+"
+"#);
     NotFollowed "R009" "script commands that are not followed"
         "Loops, variables and functions are run by the router alone. What they add to the firewall is neither played nor checked here."
-        None;
+        Some(r#":foreach rule in=[/ip firewall filter find comment=knock] do={
+  /ip firewall filter disable $rule
+}
+"#);
     Output "R010" "what a router shows, among what it is told"
         "A table that `print` shows is read as far as it has `name=value` pairs, but no router takes it as a script. Columns are cut off to fit the screen, and leave out what does not."
-        None;
+        Some(r#" 0    ;;; knock
+      chain=input action=accept src-address-list=secured
+"#);
     ExportGap "R011" "an export that is not complete"
         "The router could not export one of its menus, and left a note instead. What was there is missing here."
-        None;
+        Some(r#"#error exporting "/ip/firewall/filter" (timeout)
+"#);
     ScriptLimit "R013" "more of something than is read of a script"
-        "Everything is bounded: a script has at most 524,288 commands and items, a command 1,024 arguments, brackets go 48 deep, and of each kind of finding 500 are told."
+        "Everything is bounded: a script has at most 524,288 commands and items, a command 1,024 arguments, brackets go 48 deep, searches look at 100 million items in all, and of each kind of finding 500 are told."
         None;
+    PositionByNumber "R014" "a place that is named by a number"
+        "Items have numbers only after a `print`, until the next one in the same session. In a script that does not print, a router refuses `place-before=2`; pasted into a session, it means whichever rule the last `print` showed there. Here the rules that are not in the script are taken to stay in their places, and those of the script to go between them by their numbers. Name the rule by its comment: `place-before=[find comment=\"drop all\"]`."
+        Some(r#"/ip firewall filter
+add chain=input action=accept src-address-list=secured place-before=2
+"#);
+    DuplicateAttribute "R015" "an attribute that is given twice"
+        "An item has one value of each attribute. Of two conditions on the same attribute only one is left, here the last, and the rule matches more than it seems to. To ask for two lists at once, jump to a chain of your own with one of them, and ask for the other there."
+        Some(r#"/ip firewall filter
+add chain=input action=accept src-address-list=stage2 src-address-list=!banned
+"#);
+    NoSuchItem "R016" "an item that is not there"
+        "A command names an item by number, id, name, comment or a search, and the script has made none like it. A router refuses the command, and the script stops there with what it did so far. A search that finds nothing is refused only as a place; otherwise there is just nothing to do."
+        Some(r#"/ip firewall filter
+add chain=input action=accept place-before=[find comment="drop all"]
+add chain=input action=drop comment="drop-all"
+"#);
+    AlreadyThere "R017" "an item that is there already"
+        "An address is on a list once, and a list of interfaces has its name to itself. A router refuses the second one, and the script stops there with what it did so far. Where it may be there, write `:do { add ... } on-error={}`."
+        Some(r#"/ip firewall address-list
+add list=admins address=192.0.2.7
+add list=admins address=192.0.2.7/32 comment=mine
+"#);
     BadTrace "T001" "a line of a trace that cannot be read"
         "A trace has a packet a line: `TIME SOURCE KNOCK [words]`, for example `0s 198.51.100.7 333/tcp` or `2s 2001:db8::7 22/tcp ack`. Times never go back. Words are TCP flags (without any: `syn`), `in IFACE`, `to ADDRESS`, `size N`, `ttl N`, `frag` and `ext`; `#` begins a comment."
         None;
@@ -410,7 +461,9 @@ opens = ["22/tcp"]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diag::Diagnostic;
     use crate::frontend;
+    use crate::frontend::rsc;
 
     #[test]
     fn every_code_finds_its_own_entry() {
@@ -425,9 +478,18 @@ mod tests {
     fn every_example_has_the_finding_it_is_an_example_of() {
         for entry in CATALOGUE {
             let Some(text) = entry.wrong else { continue };
-            let (_, findings) = frontend::toml::parse(text);
+            let findings = match entry.is_of_scripts() {
+                true => findings_of_script(text),
+                false => frontend::toml::parse(text).1,
+            };
             let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
             assert_eq!(codes, [entry.code], "{text}");
         }
+    }
+
+    fn findings_of_script(text: &str) -> Vec<Diagnostic> {
+        let (script, mut findings) = rsc::parse(text);
+        findings.extend(rsc::config::Config::of(&script).1);
+        findings
     }
 }

@@ -17,6 +17,7 @@ mod values;
 mod way;
 
 pub mod ast;
+pub mod config;
 
 pub use ast::Script;
 pub use menus::{Attribute, KNOWN, Known};

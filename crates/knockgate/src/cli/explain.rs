@@ -2,7 +2,7 @@
 
 use clap::Args;
 use knockgate_compiler::diag::{CATALOGUE, Code, Entry, Source, Style, to_text};
-use knockgate_compiler::frontend;
+use knockgate_compiler::frontend::{rsc, toml};
 use serde_json::json;
 
 use super::output::{Answer, Output};
@@ -27,11 +27,22 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
     }
     output.print(&format!("\x1b[1m{}: {}\x1b[0m\n\n{}\n", entry.code, entry.title, wrapped(entry.why)))?;
     if let Some(wrong) = entry.wrong {
-        let (_, findings) = frontend::toml::parse(wrong);
-        let shown = to_text(&Source::new("example.toml", wrong), &findings, Style::Plain);
-        output.print(&format!("\nFor example, in this policy:\n\n{}\n{shown}", indented(wrong)))?;
+        output.print(&example(entry, wrong))?;
     }
     Ok(Answer::Fine)
+}
+
+/// `wrong`, and what is said of it.
+fn example(entry: &Entry, wrong: &str) -> String {
+    let (name, what, findings) = if entry.is_of_scripts() {
+        let (script, mut findings) = rsc::parse(wrong);
+        findings.extend(rsc::config::Config::of(&script).1);
+        ("example.rsc", "script", findings)
+    } else {
+        ("example.toml", "policy", toml::parse(wrong).1)
+    };
+    let shown = to_text(&Source::new(name, wrong), &findings, Style::Plain);
+    format!("\nFor example, in this {what}:\n\n{}\n{shown}", indented(wrong))
 }
 
 fn list(output: &Output) -> anyhow::Result<Answer> {
