@@ -54,7 +54,8 @@ pub fn run() -> anyhow::Result<()> {
 
 fn compile(text: &str) -> anyhow::Result<Ruleset> {
     let (policy, _) = frontend::toml::parse(text);
-    Ok(backend::nft::print(&lower(&policy.context("the policy of the benchmark is sound")?)))
+    let program = lower(&policy.context("the policy of the benchmark is sound")?);
+    backend::nft::print(&program).map_err(|_| anyhow::anyhow!("nftables can say every policy"))
 }
 
 fn load(namespace: &Namespace, ruleset: &str) -> anyhow::Result<Duration> {

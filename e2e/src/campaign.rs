@@ -124,7 +124,7 @@ fn tell(seed: u64, program: &Program, trace: Vec<Shot>, found: Disagreement) -> 
     for shot in &trace {
         told += &format!("  {:?} {:?}\n", shot.wait, shot.packet);
     }
-    told + &nft::print(program).text
+    told + &nft::print(program).map_or(String::new(), |ruleset| ruleset.text)
 }
 
 fn shorten(program: &Program, mut trace: Vec<Shot>, mut found: Disagreement) -> (Vec<Shot>, Disagreement) {

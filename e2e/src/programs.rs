@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
-use knockgate_compiler::net::{Family, Interface, Packet, Port, Prefix, TcpFlags, Transport};
+use knockgate_compiler::net::{Family, Interface, Packet, Prefix, TcpFlags, Transport};
 use knockgate_compiler::program::{
-    Builder, ChainId, Condition, Effect, Expiry, Hook, ListId, MAX_DEPTH, Origin, Position, Program, Rule,
-    State, States, Switch, TrackId, Verdict,
+    Builder, ChainId, Condition, Effect, Expiry, Hook, ListId, MAX_DEPTH, Origin, PortEnd, Position, Program,
+    Refusal, Rule, State, States, Switch, TrackId, Verdict,
 };
 use knockgate_compiler::time::Lifetime;
 
@@ -51,8 +51,24 @@ struct Drafter<'r> {
     lists: Vec<ListId>,
     timed: Vec<ListId>,
     tracks: Vec<(TrackId, Vec<Position>)>,
-    /// Each chain with how many jumps lead to it at most, and whether only prerouting leads there.
-    chains: Vec<(ChainId, usize, bool)>,
+    /// Each chain with how many jumps lead to it at most, and from where.
+    chains: Vec<(ChainId, usize, Place)>,
+}
+
+/// From which hooks a chain is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Raw,
+    Prerouting,
+    Forward,
+    /// From any but the first.
+    Any,
+}
+
+impl Place {
+    fn leads_to(self, other: Self) -> bool {
+        self == other || (other == Self::Any && self != Self::Raw)
+    }
 }
 
 impl<'r> Drafter<'r> {
@@ -85,7 +101,9 @@ impl<'r> Drafter<'r> {
             let pool = self.builder.pool(&format!("pool{index}"), capacity, shared);
             for member in 0..if shared { 1 + self.rng.below(4) } else { 1 } {
                 let v6_bits = self.rng.pick(&[128, 128, 64, 48, 1, 0, 127]);
-                let list = self.builder.timed_list(&format!("list {index} {member}"), pool, v6_bits);
+                let fixed =
+                    if self.rng.chance(30) { vec![prefix(self.rng), prefix(self.rng)] } else { vec![] };
+                let list = self.builder.mixed_list(&format!("list {index} {member}"), fixed, pool, v6_bits);
                 self.lists.push(list);
                 self.timed.push(list);
             }
@@ -107,48 +125,58 @@ impl<'r> Drafter<'r> {
 
     fn chains(&mut self) {
         let input = self.builder.chain("input", Some(Hook::Input));
-        self.chains.push((input, 0, false));
-        if self.rng.chance(60) {
-            let forward = self.builder.chain("forward", Some(Hook::Forward));
-            self.chains.push((forward, 0, false));
-        }
-        if self.rng.chance(50) {
-            let prerouting = self.builder.chain("prerouting", Some(Hook::Prerouting));
-            self.chains.push((prerouting, 0, true));
-            for index in 0..2 {
-                let chain = self.builder.chain(&format!("nat-{index}"), None);
-                self.chains.push((chain, index + 1, true));
+        self.chains.push((input, 0, Place::Any));
+        for (hook, name, place, percent) in [
+            (Hook::Forward, "forward", Place::Forward, 60),
+            (Hook::Prerouting, "prerouting", Place::Prerouting, 50),
+            (Hook::Raw, "raw", Place::Raw, 40),
+        ] {
+            if self.rng.chance(percent) {
+                let chain = self.builder.chain(name, Some(hook));
+                self.chains.push((chain, 0, place));
+                for index in 0..2 {
+                    let chain = self.builder.chain(&format!("{name} {index}"), None);
+                    self.chains.push((chain, index + 1, place));
+                }
             }
         }
         for index in 0..4 + self.rng.below(8) {
             let depth =
                 if self.rng.chance(50) { 1 + self.rng.below(MAX_DEPTH) } else { 1 + index % MAX_DEPTH };
             let chain = self.builder.chain(&format!("chain-{index}"), None);
-            self.chains.push((chain, depth, false));
+            self.chains.push((chain, depth, Place::Any));
         }
-        for (chain, depth, early) in self.chains.clone() {
+        for (chain, depth, place) in self.chains.clone() {
             for _ in 0..if depth == 0 { 4 + self.rng.below(8) } else { self.rng.below(5) } {
-                let rule = self.rule(depth, early);
+                let rule = self.rule(depth, place);
                 self.builder.rule(chain, rule);
             }
         }
     }
 
-    fn rule(&mut self, depth: usize, early: bool) -> Rule {
+    fn rule(&mut self, depth: usize, place: Place) -> Rule {
         let count = self.rng.pick(&[0, 0, 1, 1, 1, 2, 2, 3]);
-        let when = (0..count).map(|_| self.condition()).collect();
-        let verdict = self.verdict(depth, early);
+        let when = (0..count).map(|_| self.condition(place)).collect();
+        let verdict = self.verdict(depth, place);
         let switches = matches!(verdict, Some(Verdict::Switch(_)));
         let effects = if switches { 0 } else { self.rng.pick(&[0, 0, 1, 1, 2, 3]) };
-        let then = (0..effects).map(|_| self.effect()).collect();
+        let then = (0..effects).map(|_| self.effect(place)).collect();
         Rule { when, then, verdict, origin: Origin { what: "chance".into(), span: None } }
     }
 
-    fn condition(&mut self) -> Condition {
+    fn condition(&mut self, place: Place) -> Condition {
+        let condition = self.plain_condition(place);
+        if self.rng.chance(25) { condition.not() } else { condition }
+    }
+
+    fn plain_condition(&mut self, place: Place) -> Condition {
         let rng = &mut *self.rng;
         match rng.below(20) {
+            2 | 3 if place == Place::Raw => Condition::ToGateway,
+            3 if rng.chance(30) => Condition::Redirected,
+            18 if place == Place::Forward => Condition::DestinationListed(rng.pick(&self.lists)),
             0 => Condition::From(interfaces(rng)),
-            1 => Condition::NotFrom(interfaces(rng)),
+            1 => Condition::Size(if rng.chance(50) { 0..=60 } else { 61..=84 }),
             2 | 3 => {
                 let all = State::NAMED.map(|(_, state)| state);
                 Condition::State(States::of(&rng.some(&all, 3)))
@@ -157,8 +185,14 @@ impl<'r> Drafter<'r> {
             5 => Condition::Transport(rng.pick(&[Transport::Tcp, Transport::Udp])),
             6 => Condition::To((0..rng.below(6)).map(|_| world::endpoint(rng)).collect()),
             7 => {
-                let port = Port::new(rng.pick(&world::SOURCE_PORTS)).expect("no port here is 0");
-                Condition::SourcePort(rng.pick(&[Transport::Tcp, Transport::Udp]), port)
+                let transport = rng.pick(&[Transport::Tcp, Transport::Udp]);
+                let end = rng.pick(&[PortEnd::Source, PortEnd::Destination, PortEnd::Either]);
+                let known: Vec<u16> = world::SOURCE_PORTS.into_iter().chain(world::PORTS).collect();
+                let range = |rng: &mut Rng| {
+                    let (one, other) = (rng.pick(&known), rng.pick(&known));
+                    if rng.chance(50) { one..=one } else { one.min(other)..=one.max(other) }
+                };
+                Condition::Ports(transport, end, (0..rng.below(4)).map(|_| range(rng)).collect())
             }
             8 => {
                 let handshake =
@@ -173,14 +207,16 @@ impl<'r> Drafter<'r> {
                 let types =
                     if family == Family::V4 { &world::ICMP_TYPES[..] } else { &world::ICMPV6_TYPES[..] };
                 let (one, other) = (rng.pick(types), rng.pick(types));
-                Condition::Icmp(family, one.min(other)..=one.max(other))
+                Condition::Icmp(family, one.min(other)..=one.max(other), rng.pick(&[0, 0, 1])..=u8::MAX)
             }
             11 => Condition::HopLimit(rng.pick(&[1, 2, 64, 64, 255])),
-            12 => Condition::Source(prefix(rng)),
-            13 => Condition::Destination(Prefix::host(world::address(rng, &world::BEHIND))),
+            12 => Condition::Source((0..rng.below(4)).map(|_| prefix(rng)).collect()),
+            13 => Condition::Destination(
+                (0..rng.below(3)).map(|_| Prefix::host(world::address(rng, &world::BEHIND))).collect(),
+            ),
             14 | 15 => Condition::ToGateway,
             16 => Condition::NoExtensionHeaders,
-            17 => Condition::NotListed(rng.pick(&self.lists)),
+            17 => Condition::Protocol(rng.pick(&[1, 6, 17, 47, 58])),
             _ => Condition::Listed(rng.pick(&self.lists)),
         }
     }
@@ -193,14 +229,20 @@ impl<'r> Drafter<'r> {
         Lifetime::from_millis(millis).expect("it is neither zero nor years")
     }
 
-    fn effect(&mut self) -> Effect {
+    fn effect(&mut self, place: Place) -> Effect {
         let lifetime = self.lifetime();
         let list = self.rng.pick(&self.timed);
-        let place = self.rng.below(self.tracks.len());
-        let (track, positions) = &self.tracks[place];
+        let nth = self.rng.below(self.tracks.len());
+        let (track, positions) = &self.tracks[nth];
         // What is removed, or moved, takes up room until it is collected.
         let choices = if self.theme == Theme::Time { 12 } else { 7 };
         match self.rng.below(choices) {
+            0 if self.rng.chance(20) => Effect::Log("chance".into()),
+            0..2 if place == Place::Forward => Effect::AddDestination {
+                list,
+                lifetime,
+                expiry: self.rng.pick(&[Expiry::Refresh, Expiry::Keep]),
+            },
             0..4 => Effect::Add { list, lifetime, expiry: Expiry::Refresh },
             4..7 => Effect::Add { list, lifetime, expiry: Expiry::Keep },
             7 => Effect::Remove(list),
@@ -209,19 +251,24 @@ impl<'r> Drafter<'r> {
         }
     }
 
-    fn verdict(&mut self, depth: usize, early: bool) -> Option<Verdict> {
+    fn verdict(&mut self, depth: usize, place: Place) -> Option<Verdict> {
         let deeper: Vec<ChainId> = self
             .chains
             .iter()
-            .filter(|(_, at, only_early)| *at > depth && (early || !only_early))
+            .filter(|(_, at, other)| *at > depth && place.leads_to(*other))
             .map(|(chain, ..)| *chain)
             .collect();
         match self.rng.below(100) {
             0..30 => None,
             30..36 => Some(Verdict::Accept),
             36..40 => Some(Verdict::Drop),
-            40..44 => Some(Verdict::Reject),
-            44..55 if early && self.rng.chance(60) => {
+            40..44 => Some(Verdict::Reject(self.rng.pick(&[
+                Refusal::Closed,
+                Refusal::Closed,
+                Refusal::Unreachable(Family::V4, 13),
+                Refusal::Unreachable(Family::V6, 1),
+            ]))),
+            44..55 if place == Place::Prerouting && self.rng.chance(60) => {
                 let host = world::address(self.rng, &world::BEHIND);
                 Some(Verdict::Redirect((host, self.rng.pick(&world::PORTS)).into()))
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use knockgate_compiler::backend::nft;
 use knockgate_compiler::net::{Destination, Family, Packet, Payload, TcpFlags, echo_request_type, truncate};
-use knockgate_compiler::program::{ListId, Members, Program, State, TrackId};
+use knockgate_compiler::program::{ListId, Program, State, Timed, TrackId};
 use knockgate_compiler::sim::{Change, Decider, Decision, Fate, Simulator};
 use knockgate_compiler::time::Moment;
 
@@ -127,7 +127,7 @@ enum Seen {
 
 /// Plays `trace` in both. A ruleset that does not load is a disagreement too.
 pub fn play(program: &Program, trace: &[Shot]) -> Result<Verdict, Trouble> {
-    let ruleset = nft::print(program);
+    let ruleset = nft::print(program).expect("a program of words that nftables has");
     let gateway = match Gateway::running(&ruleset.text) {
         Err(Trouble::Lab(knockgate::lab::LabError::Failed { command, stderr }))
             if command.starts_with("nft") =>
@@ -247,7 +247,7 @@ impl Trial<'_> {
     fn note_taken(&mut self, source: IpAddr, changes: &[Change], now: Moment) {
         let taken = changes.iter().filter_map(|change| match change {
             Change::Removed(list) => {
-                let Members::Timed { v6_bits, .. } = self.program[*list].members else { return None };
+                let Timed { v6_bits, .. } = self.program[*list].timed?;
                 let kept = if source.is_ipv6() { truncate(source, v6_bits) } else { source };
                 Some(Taken::Off(*list, kept))
             }
@@ -406,7 +406,7 @@ impl Trial<'_> {
         let left = |until: Moment| until.as_millis() - now.as_millis();
         let mut found = BTreeMap::new();
         for (id, list) in self.program.lists_with_ids() {
-            let Members::Timed { pool, tag, .. } = list.members else { continue };
+            let Some(Timed { pool, tag, .. }) = list.timed else { continue };
             let pool = &self.program[pool];
             for entry in self.simulator.members(id, now) {
                 let set = format!("{}{}", pool.name, digit(entry.source));

@@ -16,7 +16,8 @@ use crate::diag::Span;
 use crate::net::{Endpoint, Family, Port, Prefix, TcpFlags, Transport};
 use crate::policy::{Door, Knock, Policy};
 use crate::program::{
-    Builder, ChainId, Condition, Effect, Expiry, Hook, ListId, Origin, Program, Rule, State, States, Verdict,
+    Builder, ChainId, Condition, Effect, Expiry, Hook, ListId, Origin, PortEnd, Program, Rule, State, States,
+    Verdict,
 };
 use crate::time::Lifetime;
 
@@ -103,7 +104,7 @@ impl<'p> Lowering<'p> {
 
     /// What comes from inside, and what belongs to a connection, is never looked at further.
     fn preamble(&mut self, chain: ChainId) {
-        let inside = vec![Condition::NotFrom(self.policy.outside().to_vec())];
+        let inside = vec![Condition::From(self.policy.outside().to_vec()).not()];
         self.rule(chain, always("not from outside"), inside, vec![], Some(Verdict::Accept));
         let states = States::of(&[State::Established, State::Related]);
         let known = vec![Condition::State(states)];
@@ -116,7 +117,7 @@ impl<'p> Lowering<'p> {
         if let Some((traps, banned)) = self.policy.traps().zip(banned) {
             let target = self.traps(traps, banned);
             let spared = [self.allow, self.exempt].into_iter().flatten().chain(self.guests.values().copied());
-            let when = spared.map(Condition::NotListed).collect();
+            let when = spared.map(Condition::not_listed).collect();
             self.rule(counted, made("traps", traps.span), when, vec![], Some(Verdict::Jump(target)));
         }
         for chain in self.knocks() {
@@ -159,24 +160,31 @@ fn link_upkeep() -> [(&'static str, Vec<Condition>); 4] {
     let udp = |from, to| {
         let port = |number| Port::new(number).expect("a port of DHCP");
         let endpoint = Endpoint { transport: Transport::Udp, port: port(to) };
-        [Condition::SourcePort(Transport::Udp, port(from)), Condition::To([endpoint].into())]
+        let sent_from = Condition::Ports(Transport::Udp, PortEnd::Source, vec![from..=from]);
+        [sent_from, Condition::To([endpoint].into())]
     };
     let prefix = |text: &str| text.parse::<Prefix>().expect("a prefix of the RFC");
-    let link_local = Condition::Source(prefix("fe80::/10"));
+    let link_local = Condition::Source(vec![prefix("fe80::/10")]);
     [
         // RFC 4861, section 6.1 and 7.1: a hop limit of 255 shows that it never crossed a router.
-        ("IPv6 neighbour discovery", vec![Condition::Icmp(Family::V6, 133..=136), Condition::HopLimit(255)]),
+        (
+            "IPv6 neighbour discovery",
+            vec![Condition::Icmp(Family::V6, 133..=136, 0..=0), Condition::HopLimit(255)],
+        ),
         // RFC 2710, section 3: queries have a link-local source and a hop limit of 1.
         (
             "IPv6 multicast listener queries",
-            vec![Condition::Icmp(Family::V6, 130..=130), Condition::HopLimit(1), link_local.clone()],
+            vec![Condition::Icmp(Family::V6, 130..=130, 0..=0), Condition::HopLimit(1), link_local.clone()],
         ),
         // RFC 8415, section 7.2: servers answer a client's multicast from a link-local source.
         ("DHCPv6 answers", udp(547, 546).into_iter().chain([link_local]).collect()),
         // RFC 2131, section 4.1: a client without an address is answered by broadcast.
         (
             "DHCP answers",
-            udp(67, 68).into_iter().chain([Condition::Destination(prefix("255.255.255.255"))]).collect(),
+            udp(67, 68)
+                .into_iter()
+                .chain([Condition::Destination(vec![prefix("255.255.255.255")])])
+                .collect(),
         ),
     ]
 }

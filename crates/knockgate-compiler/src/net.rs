@@ -463,6 +463,24 @@ impl Packet {
             Payload::Icmp { .. } => None,
         }
     }
+
+    /// Source port, where there is one.
+    pub fn source_port(&self) -> Option<u16> {
+        match self.payload {
+            Payload::Tcp { from, .. } | Payload::Udp { from, .. } => Some(from),
+            Payload::Icmp { .. } => None,
+        }
+    }
+
+    /// The number of what it carries (IANA, Protocol Numbers).
+    pub fn protocol(&self) -> u8 {
+        match (self.payload, self.family()) {
+            (Payload::Tcp { .. }, _) => 6,
+            (Payload::Udp { .. }, _) => 17,
+            (Payload::Icmp { .. }, Family::V4) => 1,
+            (Payload::Icmp { .. }, Family::V6) => 58,
+        }
+    }
 }
 
 #[cfg(test)]

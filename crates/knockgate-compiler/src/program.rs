@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
 use crate::diag::Span;
-use crate::net::{Endpoint, Family, Interface, Port, Prefix, TcpFlags, Transport};
+use crate::net::{Endpoint, Family, Interface, Prefix, TcpFlags, Transport};
 use crate::time::Lifetime;
 
 /// A list of sources, by its place in [`Program::lists`].
@@ -70,29 +70,26 @@ pub struct Pool {
     pub shared: bool,
 }
 
-/// A list of source addresses.
+/// A list of addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List {
     /// Unique among lists.
     pub name: Box<str>,
-    /// What is in it, or can be.
-    pub members: Members,
+    /// Members that are written in the program and never expire. Adding one of them does nothing.
+    pub fixed: Vec<Prefix>,
+    /// Where rules add members, each with an expiry; `None` if none may.
+    pub timed: Option<Timed>,
 }
 
-/// Where a list has its members from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Members {
-    /// Written in the program; they never expire.
-    Static(Vec<Prefix>),
-    /// Added by rules, each with an expiry.
-    Timed {
-        /// The pool that holds them.
-        pool: PoolId,
-        /// Tells the list from others of its pool. As stable as [`Position`].
-        tag: NonZeroU32,
-        /// Leading bits of an IPv6 source that are kept: 64 lists a whole /64 at once.
-        v6_bits: u8,
-    },
+/// Where a list has those members that rules add.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timed {
+    /// The pool that holds them.
+    pub pool: PoolId,
+    /// Tells the list from others of its pool. As stable as [`Position`].
+    pub tag: NonZeroU32,
+    /// Leading bits of an IPv6 address that are kept: 64 lists a whole /64 at once.
+    pub v6_bits: u8,
 }
 
 /// A machine with one position for each source, which expires. Unlike lists it can be moved to
@@ -110,6 +107,8 @@ pub struct Track {
 /// Where a chain is entered by packets. A packet that leaves the end of such a chain is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Hook {
+    /// Every packet, before connection tracking knows of it.
+    Raw,
     /// The first packet of each connection, before routing; may rewrite its destination.
     Prerouting,
     /// Packets for the gateway itself.
@@ -121,7 +120,7 @@ pub enum Hook {
 /// Rules in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
-    /// Unique among chains; a valid nftables identifier.
+    /// Unique among chains.
     pub name: Box<str>,
     /// Where packets enter, unless it is only jumped to.
     pub hook: Option<Hook>,
@@ -152,23 +151,27 @@ pub struct Origin {
     pub span: Option<Span>,
 }
 
-/// Something a packet or its source must be.
+/// Something a packet or one of its addresses must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
+    /// This does not hold.
+    Not(Box<Condition>),
     /// It came in by one of these interfaces.
     From(Vec<Interface>),
-    /// It came in by none of these interfaces.
-    NotFrom(Vec<Interface>),
     /// Connection tracking puts it in one of these states.
     State(States),
+    /// Connection tracking has rewritten the destination of its connection.
+    Redirected,
     /// It is of this family.
     Family(Family),
-    /// It carries this protocol.
+    /// It carries TCP or UDP.
     Transport(Transport),
+    /// It carries the protocol of this number (IANA, Protocol Numbers).
+    Protocol(u8),
     /// It is sent to one of these ports.
     To(BTreeSet<Endpoint>),
-    /// It is sent from this port.
-    SourcePort(Transport, Port),
+    /// It carries this protocol, and this port of it is in one of the ranges.
+    Ports(Transport, PortEnd, Vec<RangeInclusive<u16>>),
     /// Of the TCP flags in `mask`, exactly those in `set` are set.
     Flags {
         /// Flags that are looked at.
@@ -178,22 +181,54 @@ pub enum Condition {
     },
     /// It is an ICMP echo request; with `Some(n)`, one of `ping -s n`.
     Echo(Option<u16>),
-    /// It is an ICMP message of that family whose type is in the range.
-    Icmp(Family, RangeInclusive<u8>),
+    /// It is an ICMP message of that family whose type and code are in the ranges.
+    Icmp(Family, RangeInclusive<u8>, RangeInclusive<u8>),
     /// Its TTL or hop limit is this.
     HopLimit(u8),
-    /// Its source is in the prefix.
-    Source(Prefix),
-    /// Its destination is in the prefix.
-    Destination(Prefix),
+    /// The whole IP packet has so many bytes.
+    Size(RangeInclusive<u16>),
+    /// Its source is in one of the prefixes.
+    Source(Vec<Prefix>),
+    /// Its destination is in one of the prefixes.
+    Destination(Vec<Prefix>),
     /// Its destination is a unicast address of the gateway's own.
     ToGateway,
     /// No IPv6 extension header stands before its payload.
     NoExtensionHeaders,
     /// Its source is on the list.
     Listed(ListId),
-    /// Its source is not on the list.
-    NotListed(ListId),
+    /// Its destination is on the list.
+    DestinationListed(ListId),
+    /// Something that is not modelled, in the words of the rule's own language. The simulator takes
+    /// it as never holding; a back end that does not know these words refuses the program.
+    Opaque(Box<str>),
+}
+
+impl Condition {
+    /// That it does not hold.
+    #[must_use]
+    pub fn not(self) -> Self {
+        match self {
+            Self::Not(inner) => *inner,
+            other => Self::Not(Box::new(other)),
+        }
+    }
+
+    /// That its source is not on the list.
+    pub fn not_listed(list: ListId) -> Self {
+        Self::Listed(list).not()
+    }
+}
+
+/// Which of its two ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PortEnd {
+    /// The one it is sent from.
+    Source,
+    /// The one it is sent to.
+    Destination,
+    /// One or the other.
+    Either,
 }
 
 /// Connection-tracking states, as a set.
@@ -250,6 +285,15 @@ pub enum Effect {
         /// What becomes of an entry that is there already.
         expiry: Expiry,
     },
+    /// Put the destination on a timed list.
+    AddDestination {
+        /// The list.
+        list: ListId,
+        /// How long it stays.
+        lifetime: Lifetime,
+        /// What becomes of an entry that is there already.
+        expiry: Expiry,
+    },
     /// Take the source off a timed list.
     Remove(ListId),
     /// Put the source at a position of a track, for a time, wherever it was.
@@ -263,6 +307,8 @@ pub enum Effect {
     },
     /// Take the source off a track.
     Forget(TrackId),
+    /// Write a line with this prefix to the log of the target, at a bounded rate.
+    Log(Box<str>),
 }
 
 /// What adding does to the expiry of an entry that is already there.
@@ -281,8 +327,8 @@ pub enum Verdict {
     Accept,
     /// It vanishes.
     Drop,
-    /// It is refused with a TCP reset or an ICMP port unreachable.
-    Reject,
+    /// It is refused, and its sender told so.
+    Reject(Refusal),
     /// On to another chain, and back.
     Jump(ChainId),
     /// Back to the chain that jumped here.
@@ -293,6 +339,19 @@ pub enum Verdict {
     /// Its connection, of TCP or UDP and of the address's family, is sent to this address and port
     /// instead, and it is let through. Any other packet goes on.
     Redirect(SocketAddr),
+}
+
+/// How a packet is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// As a closed port does: a TCP reset, or an ICMP port unreachable.
+    Closed,
+    /// A TCP reset; for TCP alone.
+    Reset,
+    /// An ICMP message of its family that says it is unreachable, with this code (RFC 792, RFC 4443).
+    Unreachable(Family, u8),
+    /// A connection that is answered and then held without end. RouterOS alone has it.
+    Tarpit,
 }
 
 /// A choice between chains, made in one look-up however many arms there are.
@@ -413,8 +472,15 @@ pub enum Flaw {
     SwitchWithEffects(Box<str>),
     /// This chain redirects, but packets enter it elsewhere than at [`Hook::Prerouting`].
     RedirectOutsidePrerouting(Box<str>),
-    /// A rule adds to or removes from this list, whose members are static.
+    /// A rule adds to or removes from this list, whose members are all fixed.
     StaticListChanged(Box<str>),
+    /// A rule of this chain, or of one that it leads to, looks at destinations on lists, but packets
+    /// enter it elsewhere than at [`Hook::Forward`]. Which of its own addresses the gateway is
+    /// reached at is not modelled.
+    DestinationOutsideForward(Box<str>),
+    /// A rule of this chain, or of one that it leads to, asks connection tracking, but packets enter
+    /// it at [`Hook::Raw`].
+    StateBeforeTracking(Box<str>),
     /// Two lists share this pool, which is not for sharing.
     PoolNotShared(Box<str>),
 }
@@ -436,6 +502,12 @@ impl fmt::Display for Flaw {
                 write!(f, "chain `{chain}` redirects after routing was decided")
             }
             Self::StaticListChanged(list) => write!(f, "a rule changes the static list `{list}`"),
+            Self::DestinationOutsideForward(chain) => {
+                write!(f, "chain `{chain}` looks for destinations of the gateway's own on lists")
+            }
+            Self::StateBeforeTracking(chain) => {
+                write!(f, "chain `{chain}` asks for connections before they are tracked")
+            }
             Self::PoolNotShared(pool) => write!(f, "pool `{pool}` holds one list only"),
         }
     }
@@ -463,7 +535,7 @@ impl Builder {
 
     /// A list whose members never change.
     pub fn static_list(&mut self, name: &str, members: Vec<Prefix>) -> ListId {
-        self.list(name, Members::Static(members))
+        self.list(name, members, None)
     }
 
     /// Memory for timed lists.
@@ -475,13 +547,18 @@ impl Builder {
 
     /// A list in `pool` that rules add to, keeping `v6_bits` leading bits of IPv6 sources.
     pub fn timed_list(&mut self, name: &str, pool: PoolId, v6_bits: u8) -> ListId {
-        let tag = self.tag(&format!("{}\0{name}", self.draft[pool].name));
-        self.list(name, Members::Timed { pool, tag, v6_bits })
+        self.mixed_list(name, vec![], pool, v6_bits)
     }
 
-    fn list(&mut self, name: &str, members: Members) -> ListId {
+    /// The same with members that are there from the beginning and for good.
+    pub fn mixed_list(&mut self, name: &str, fixed: Vec<Prefix>, pool: PoolId, v6_bits: u8) -> ListId {
+        let tag = self.tag(&format!("{}\0{name}", self.draft[pool].name));
+        self.list(name, fixed, Some(Timed { pool, tag, v6_bits }))
+    }
+
+    fn list(&mut self, name: &str, fixed: Vec<Prefix>, timed: Option<Timed>) -> ListId {
         let id = ListId::of_next(&self.draft.lists);
-        self.draft.lists.push(List { name: name.into(), members });
+        self.draft.lists.push(List { name: name.into(), fixed, timed });
         id
     }
 
@@ -563,7 +640,7 @@ fn check_names(program: &Program) -> Result<(), Flaw> {
 fn check_pools(program: &Program) -> Result<(), Flaw> {
     let mut used = BTreeSet::new();
     for list in &program.lists {
-        if let Members::Timed { pool, .. } = list.members
+        if let Some(Timed { pool, .. }) = list.timed
             && !used.insert(pool)
             && !program[pool].shared
         {
@@ -576,8 +653,8 @@ fn check_pools(program: &Program) -> Result<(), Flaw> {
 fn check_effects(program: &Program) -> Result<(), Flaw> {
     let effects = program.chains.iter().flat_map(|c| &c.rules).flat_map(|rule| &rule.then);
     for effect in effects {
-        if let Effect::Add { list, .. } | Effect::Remove(list) = effect
-            && let Members::Static(_) = program[*list].members
+        if let Effect::Add { list, .. } | Effect::AddDestination { list, .. } | Effect::Remove(list) = effect
+            && program[*list].timed.is_none()
         {
             return Err(Flaw::StaticListChanged(program[*list].name.clone()));
         }
@@ -586,10 +663,39 @@ fn check_effects(program: &Program) -> Result<(), Flaw> {
 }
 
 /// What is known of a chain once everything it can reach has been looked at.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Reach {
     depth: usize,
     redirects: bool,
+    /// It looks at destinations on lists.
+    destinations: bool,
+    /// It asks connection tracking.
+    states: bool,
+}
+
+impl Reach {
+    fn of(rule: &Rule) -> Self {
+        let redirects = matches!(rule.verdict, Some(Verdict::Redirect(_)));
+        let adds = rule.then.iter().any(|effect| matches!(effect, Effect::AddDestination { .. }));
+        let asks = |what: fn(&Condition) -> bool| {
+            rule.when.iter().any(|condition| match condition {
+                Condition::Not(inner) => what(inner),
+                condition => what(condition),
+            })
+        };
+        let destinations = adds || asks(|condition| matches!(condition, Condition::DestinationListed(_)));
+        let states = asks(|condition| matches!(condition, Condition::State(_) | Condition::Redirected));
+        Self { depth: 0, redirects, destinations, states }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            depth: self.depth.max(other.depth),
+            redirects: self.redirects || other.redirects,
+            destinations: self.destinations || other.destinations,
+            states: self.states || other.states,
+        }
+    }
 }
 
 fn check_flow(program: &Program) -> Result<(), Flaw> {
@@ -607,6 +713,12 @@ fn check_flow(program: &Program) -> Result<(), Flaw> {
         let Some(hook) = chain.hook else { continue };
         if reach.redirects && hook != Hook::Prerouting {
             return Err(Flaw::RedirectOutsidePrerouting(chain.name.clone()));
+        }
+        if reach.destinations && hook != Hook::Forward {
+            return Err(Flaw::DestinationOutsideForward(chain.name.clone()));
+        }
+        if reach.states && hook == Hook::Raw {
+            return Err(Flaw::StateBeforeTracking(chain.name.clone()));
         }
         let returns = |rule: &Rule| matches!(rule.verdict, Some(Verdict::Return | Verdict::Switch(_)));
         if chain.rules.iter().any(returns) {
@@ -635,21 +747,17 @@ fn explore(
         return Err(Flaw::TooDeep(chain.name.clone()));
     }
     pending[id.index()] = true;
-    let mut reach = Reach { depth: 0, redirects: false };
+    let mut reach = Reach::default();
     for rule in &chain.rules {
+        reach = reach.and(Reach::of(rule));
         let targets = match &rule.verdict {
             Some(Verdict::Jump(target)) => vec![*target],
             Some(Verdict::Switch(switch)) => switch.targets(),
-            Some(Verdict::Redirect(_)) => {
-                reach.redirects = true;
-                continue;
-            }
             _ => continue,
         };
         for target in targets {
             let inner = explore(program, target, jumps + 1, known, pending)?;
-            reach.depth = reach.depth.max(inner.depth + 1);
-            reach.redirects |= inner.redirects;
+            reach = reach.and(Reach { depth: inner.depth + 1, ..inner });
         }
     }
     pending[id.index()] = false;

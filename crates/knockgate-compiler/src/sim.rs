@@ -16,9 +16,10 @@ use crate::net::{
     Destination, Endpoint, Family, Packet, Payload, Transport, echo_packet_size, echo_request_type,
 };
 use crate::program::{
-    ChainId, Condition, Effect, Hook, ListId, Members, Origin, Program, Rule, State, Switch, TrackId, Verdict,
+    ChainId, Condition, Effect, Expiry, Hook, ListId, Origin, PortEnd, Program, Refusal, Rule, State, Switch,
+    TrackId, Verdict,
 };
-use crate::time::Moment;
+use crate::time::{Lifetime, Moment};
 use conntrack::Connections;
 use memory::Memory;
 
@@ -72,9 +73,11 @@ pub enum Decider<'p> {
 pub enum Change {
     /// The source is on the list until then.
     Added(ListId, Moment),
+    /// The destination is.
+    DestinationAdded(ListId, Moment),
     /// The source is no longer on the list.
     Removed(ListId),
-    /// The list's pool is full, so the source was not added.
+    /// The list's pool is full, so nothing was added.
     Full(ListId),
     /// The source is at this position of the track until then.
     Moved(TrackId, crate::program::Position, Moment),
@@ -105,6 +108,7 @@ pub struct Decision<'p> {
 #[derive(Debug)]
 pub struct Simulator<'p> {
     program: &'p Program,
+    raw: Option<ChainId>,
     prerouting: Option<ChainId>,
     input: Option<ChainId>,
     forward: Option<ChainId>,
@@ -148,7 +152,10 @@ impl Arms {
 struct Passage<'a, 'p> {
     packet: &'a Packet,
     now: Moment,
-    state: State,
+    /// How connection tracking sees it; nothing before it has looked.
+    state: Option<State>,
+    /// Where its connection was redirected to.
+    redirect: Option<SocketAddr>,
     /// Where it goes now, which a redirect may have changed.
     destination: Destination,
     port: Option<u16>,
@@ -159,7 +166,7 @@ struct Passage<'a, 'p> {
 
 /// How a chain was left.
 enum Exit {
-    Decided(Fate, ChainId, usize),
+    Decided(Fate, Option<Refusal>, ChainId, usize),
     Returned,
 }
 
@@ -176,6 +183,7 @@ impl<'p> Simulator<'p> {
         }
         Self {
             program,
+            raw: program.hooked(Hook::Raw),
             prerouting: program.hooked(Hook::Prerouting),
             input: program.hooked(Hook::Input),
             forward: program.hooked(Hook::Forward),
@@ -191,22 +199,30 @@ impl<'p> Simulator<'p> {
             let (fate, decider) = (Fate::Drop, Decider::Reassembly);
             return Decision { fate, decider, state: None, changes: vec![], causes: vec![] };
         }
-        let (state, redirect) = self.connections.look_up(packet);
         let mut passage = Passage {
             packet,
             now,
-            state,
+            state: None,
+            redirect: None,
             destination: packet.destination,
             port: packet.endpoint().map(|(_, port)| port),
             hop_limit: packet.hop_limit,
             changes: vec![],
             causes: vec![],
         };
+        if let Some(chain) = self.raw
+            && let Exit::Decided(fate @ (Fate::Drop | Fate::Reject), _, chain, index) =
+                self.run(chain, &mut passage)
+        {
+            return self.decision(fate, chain, index, passage);
+        }
+        let (state, redirect) = self.connections.look_up(packet);
+        passage.state = Some(state);
         if let Some(target) = redirect {
             passage.redirect(target);
         }
         if let (State::New, Some(chain)) = (state, self.prerouting)
-            && let Exit::Decided(fate @ (Fate::Drop | Fate::Reject), chain, index) =
+            && let Exit::Decided(fate @ (Fate::Drop | Fate::Reject), _, chain, index) =
                 self.run(chain, &mut passage)
         {
             return self.decision(fate, chain, index, passage);
@@ -228,13 +244,15 @@ impl<'p> Simulator<'p> {
         let exit = chain.map_or(Exit::Returned, |chain| self.run(chain, &mut passage));
         match exit {
             Exit::Returned | Exit::Decided(Fate::Accept, ..) => {
-                self.connections.accept(packet, state, passage.redirected());
+                self.connections.accept(packet, state, passage.redirect);
             }
-            Exit::Decided(Fate::Reject, ..) => self.connections.reject(packet, state),
-            Exit::Decided(Fate::Drop, ..) => {}
+            Exit::Decided(Fate::Reject, Some(Refusal::Closed | Refusal::Reset), ..) => {
+                self.connections.reject(packet, state);
+            }
+            Exit::Decided(..) => {}
         }
         match exit {
-            Exit::Decided(fate, chain, index) => self.decision(fate, chain, index, passage),
+            Exit::Decided(fate, _, chain, index) => self.decision(fate, chain, index, passage),
             Exit::Returned => passage.ends(Fate::Accept, Decider::End(hook)),
         }
     }
@@ -246,12 +264,10 @@ impl<'p> Simulator<'p> {
         passage.ends(fate, decider)
     }
 
-    /// Who is on `list` at `now`, in no order.
+    /// Who was put on `list` by rules and is on it at `now`, in no order.
     pub fn members(&self, list: ListId, now: Moment) -> Vec<Entry> {
-        match self.program[list].members {
-            Members::Static(_) => vec![],
-            Members::Timed { pool, tag, .. } => self.memory.members(pool, tag, now),
-        }
+        let timed = self.program[list].timed;
+        timed.map_or(vec![], |timed| self.memory.members(timed.pool, timed.tag, now))
     }
 
     /// Who is where on `track` at `now`, in no order.
@@ -270,9 +286,9 @@ impl<'p> Simulator<'p> {
             }
             let exit = match &rule.verdict {
                 None => continue,
-                Some(Verdict::Accept) => return Exit::Decided(Fate::Accept, chain, index),
-                Some(Verdict::Drop) => return Exit::Decided(Fate::Drop, chain, index),
-                Some(Verdict::Reject) => return Exit::Decided(Fate::Reject, chain, index),
+                Some(Verdict::Accept) => return Exit::Decided(Fate::Accept, None, chain, index),
+                Some(Verdict::Drop) => return Exit::Decided(Fate::Drop, None, chain, index),
+                Some(Verdict::Reject(how)) => return Exit::Decided(Fate::Reject, Some(*how), chain, index),
                 Some(Verdict::Return) => return Exit::Returned,
                 Some(Verdict::Redirect(target)) => {
                     if passage.port.is_none() || passage.packet.family() != Family::of(target.ip()) {
@@ -280,7 +296,7 @@ impl<'p> Simulator<'p> {
                     }
                     passage.redirect(*target);
                     passage.note(Change::Redirected(*target), &rule.origin);
-                    return Exit::Decided(Fate::Accept, chain, index);
+                    return Exit::Decided(Fate::Accept, None, chain, index);
                 }
                 Some(Verdict::Jump(target)) => self.run(*target, passage),
                 Some(Verdict::Switch(_)) => match self.arm(chain, index, passage) {
@@ -317,20 +333,27 @@ impl<'p> Simulator<'p> {
         let packet = passage.packet;
         match condition {
             Condition::From(interfaces) => interfaces.iter().any(|i| i.matches(&packet.interface)),
-            Condition::NotFrom(interfaces) => !interfaces.iter().any(|i| i.matches(&packet.interface)),
-            Condition::State(states) => states.has(passage.state),
+            Condition::Not(inner) => {
+                !matches!(**inner, Condition::Opaque(_)) && !self.condition(inner, passage)
+            }
+            Condition::State(states) => passage.state.is_some_and(|state| states.has(state)),
+            Condition::Redirected => passage.redirect.is_some(),
             Condition::Family(family) => packet.family() == *family,
             Condition::Transport(transport) => passage.transport() == Some(*transport),
             Condition::To(endpoints) => endpoints.iter().any(|endpoint| {
                 passage.transport() == Some(endpoint.transport)
                     && passage.port == Some(endpoint.port.number())
             }),
-            Condition::SourcePort(transport, port) => {
-                let from = match packet.payload {
-                    Payload::Tcp { from, .. } | Payload::Udp { from, .. } => Some(from),
-                    Payload::Icmp { .. } => None,
-                };
-                passage.transport() == Some(*transport) && from == Some(port.number())
+            Condition::Protocol(number) => packet.protocol() == *number,
+            Condition::Ports(transport, end, ranges) => {
+                let within =
+                    |port: Option<u16>| port.is_some_and(|port| ranges.iter().any(|r| r.contains(&port)));
+                passage.transport() == Some(*transport)
+                    && match end {
+                        PortEnd::Source => within(packet.source_port()),
+                        PortEnd::Destination => within(passage.port),
+                        PortEnd::Either => within(packet.source_port()) || within(passage.port),
+                    }
             }
             Condition::Flags { mask, set } => match packet.payload {
                 Payload::Tcp { flags, .. } => flags.masked(*mask) == *set,
@@ -340,52 +363,60 @@ impl<'p> Simulator<'p> {
                 let wanted = data.map(|data| echo_packet_size(packet.family(), data));
                 passage.is_echo() && wanted.is_none_or(|size| packet.size == size)
             }
-            Condition::Icmp(family, kinds) => match packet.payload {
-                Payload::Icmp { kind } => packet.family() == *family && kinds.contains(&kind),
+            Condition::Icmp(family, kinds, codes) => match packet.payload {
+                Payload::Icmp { kind } => {
+                    packet.family() == *family && kinds.contains(&kind) && codes.contains(&ICMP_CODE)
+                }
                 _ => false,
             },
+            Condition::Size(sizes) => sizes.contains(&packet.size),
             Condition::HopLimit(limit) => passage.hop_limit == *limit,
-            Condition::Source(prefix) => prefix.contains(packet.source),
-            Condition::Destination(prefix) => match passage.destination {
-                Destination::Other(address) => prefix.contains(address),
+            Condition::Source(prefixes) => prefixes.iter().any(|prefix| prefix.contains(packet.source)),
+            Condition::Destination(prefixes) => match passage.destination {
+                Destination::Other(address) => prefixes.iter().any(|prefix| prefix.contains(address)),
                 Destination::Gateway => false,
             },
             Condition::ToGateway => passage.destination == Destination::Gateway,
             Condition::NoExtensionHeaders => !packet.extension_headers,
-            Condition::Listed(list) => self.listed(*list, passage),
-            Condition::NotListed(list) => !self.listed(*list, passage),
+            Condition::Listed(list) => self.listed(*list, packet.source, passage.now),
+            Condition::DestinationListed(list) => match passage.destination {
+                Destination::Other(address) => self.listed(*list, address, passage.now),
+                Destination::Gateway => false,
+            },
+            Condition::Opaque(_) => false,
         }
     }
 
-    fn listed(&self, list: ListId, passage: &Passage<'_, 'p>) -> bool {
-        let source = passage.packet.source;
-        match &self.program[list].members {
-            Members::Static(prefixes) => prefixes.iter().any(|prefix| prefix.contains(source)),
-            Members::Timed { pool, tag, v6_bits } => {
-                self.memory.holds(*pool, *tag, kept(source, *v6_bits), passage.now)
-            }
-        }
+    fn listed(&self, list: ListId, address: IpAddr, now: Moment) -> bool {
+        let list = &self.program[list];
+        list.fixed.iter().any(|prefix| prefix.contains(address))
+            || list.timed.is_some_and(|timed| {
+                self.memory.holds(timed.pool, timed.tag, kept(address, timed.v6_bits), now)
+            })
     }
 
     fn carry_out(&mut self, effect: &Effect, origin: &'p Origin, passage: &mut Passage<'_, 'p>) {
         let (source, now) = (passage.packet.source, passage.now);
-        let timed = |list: ListId| match self.program[list].members {
-            Members::Timed { pool, tag, v6_bits } => Some((pool, tag, kept(source, v6_bits))),
-            // A sealed program changes no static list.
-            Members::Static(_) => None,
-        };
         let change = match effect {
             Effect::Add { list, lifetime, expiry } => {
-                let Some((pool, tag, source)) = timed(*list) else { return };
-                match self.memory.add(pool, tag, source, now, now.after(*lifetime), *expiry) {
+                match self.add(*list, source, now, *lifetime, *expiry) {
                     memory::Added::Until(moment) => Change::Added(*list, moment),
                     memory::Added::Already => return,
                     memory::Added::Full => Change::Full(*list),
                 }
             }
+            Effect::AddDestination { list, lifetime, expiry } => {
+                let Destination::Other(address) = passage.destination else { return };
+                match self.add(*list, address, now, *lifetime, *expiry) {
+                    memory::Added::Until(moment) => Change::DestinationAdded(*list, moment),
+                    memory::Added::Already => return,
+                    memory::Added::Full => Change::Full(*list),
+                }
+            }
             Effect::Remove(list) => {
-                let Some((pool, tag, source)) = timed(*list) else { return };
-                if !self.memory.remove(pool, tag, source, now) {
+                // A sealed program takes nobody off a list that is fixed.
+                let Some(timed) = self.program[*list].timed else { return };
+                if !self.memory.remove(timed.pool, timed.tag, kept(source, timed.v6_bits), now) {
                     return;
                 }
                 Change::Removed(*list)
@@ -404,8 +435,27 @@ impl<'p> Simulator<'p> {
                 }
                 Change::Forgotten(*track)
             }
+            Effect::Log(_) => return,
         };
         passage.note(change, origin);
+    }
+
+    fn add(
+        &mut self,
+        list: ListId,
+        address: IpAddr,
+        now: Moment,
+        lifetime: Lifetime,
+        expiry: Expiry,
+    ) -> memory::Added {
+        let list = &self.program[list];
+        // A sealed program adds nobody to a list that is fixed.
+        let Some(timed) = list.timed else { return memory::Added::Already };
+        if list.fixed.iter().any(|prefix| prefix.contains(address)) {
+            return memory::Added::Already;
+        }
+        let address = kept(address, timed.v6_bits);
+        self.memory.add(timed.pool, timed.tag, address, now, now.after(lifetime), expiry)
     }
 }
 
@@ -417,7 +467,7 @@ impl<'p> Passage<'_, 'p> {
 
     fn ends(self, fate: Fate, decider: Decider<'p>) -> Decision<'p> {
         let Self { state, changes, causes, .. } = self;
-        Decision { fate, decider, state: Some(state), changes, causes }
+        Decision { fate, decider, state, changes, causes }
     }
 
     fn transport(&self) -> Option<Transport> {
@@ -437,15 +487,7 @@ impl<'p> Passage<'_, 'p> {
     fn redirect(&mut self, target: SocketAddr) {
         self.destination = Destination::Other(target.ip());
         self.port = Some(target.port());
-    }
-
-    fn redirected(&self) -> Option<SocketAddr> {
-        match self.destination {
-            Destination::Other(address) if self.destination != self.packet.destination => {
-                Some(SocketAddr::new(address, self.port?))
-            }
-            _ => None,
-        }
+        self.redirect = Some(target);
     }
 }
 
@@ -455,6 +497,9 @@ fn kept(source: IpAddr, v6_bits: u8) -> IpAddr {
         Family::V6 => crate::net::truncate(source, v6_bits),
     }
 }
+
+/// The code of every ICMP message that is played: echo requests and what a link needs have no other.
+const ICMP_CODE: u8 = 0;
 
 /// RFC 4291, section 2.5.6.
 fn stays_on_link(source: IpAddr) -> bool {

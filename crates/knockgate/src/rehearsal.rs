@@ -48,11 +48,14 @@ pub enum RehearsalError {
     NoFreeNetwork,
     /// A packet that was sent did not arrive.
     Lost,
+    /// The gateway's packet filter has no words for this, and perhaps for more.
+    Unsayable(backend::nft::Unsayable),
 }
 
 impl fmt::Display for RehearsalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unsayable(refused) => f.write_str(&refused.finding().message),
             Self::Lab(error) => error.fmt(f),
             Self::Target(error) => error.fmt(f),
             Self::Socket(error) => write!(f, "a socket of the rehearsal: {error}"),
@@ -165,7 +168,9 @@ pub fn rehearse(
     let policy = policy.clone().hurried(HURRIED, HURRIED_BAN);
     let program = lower(&policy);
     let stage = stage::Stage::build(&policy)?;
-    stage.gateway.nft(&backend::nft::print(&program).text)?;
+    let ruleset = backend::nft::print(&program)
+        .map_err(|mut refused| RehearsalError::Unsayable(refused.swap_remove(0)))?;
+    stage.gateway.nft(&ruleset.text)?;
     let mut play = acts::Play::new(&stage, &policy, &program, seed);
     let acts = play.acts();
     let mut outcomes = vec![];

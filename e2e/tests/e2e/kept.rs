@@ -8,7 +8,7 @@ use knockgate_compiler::frontend;
 use knockgate_compiler::lower::lower;
 use knockgate_compiler::net::{Destination, Packet, Payload, TcpFlags, Transport};
 use knockgate_compiler::program::{
-    Builder, ChainId, Condition, Effect, Hook, Origin, Program, Rule, State, States, Switch, Verdict,
+    Builder, ChainId, Condition, Effect, Hook, Origin, Program, Refusal, Rule, State, States, Switch, Verdict,
 };
 use knockgate_compiler::time::Lifetime;
 use knockgate_e2e::trial::{Shot, Verdict as Ending, Wait, play};
@@ -160,7 +160,7 @@ fn a_rule_that_no_packet_meets_loads_and_does_nothing() {
         let arms = Switch::Echo(BTreeMap::from([(0, arm)]));
         builder.rule(choice, rule(vec![tcp], vec![], Verdict::Switch(arms)));
         builder.rule(input, rule(vec![], vec![], Verdict::Jump(choice)));
-        builder.rule(input, rule(vec![Condition::NotFrom(vec![])], vec![], Verdict::Accept));
+        builder.rule(input, rule(vec![Condition::From(vec![]).not()], vec![], Verdict::Accept));
     });
     let packets = [syn(address(STRANGER), 1, 22), ping(address(STRANGER6), 0)];
     assert_eq!(accepted(&program, &at_once(packets)), 2);
@@ -232,7 +232,7 @@ fn a_packet_refused_before_routing_is_told_so() {
     }
     let program = program(|builder, _| {
         let prerouting = builder.chain("prerouting", Some(Hook::Prerouting));
-        builder.rule(prerouting, rule(vec![], vec![], Verdict::Reject));
+        builder.rule(prerouting, rule(vec![], vec![], Verdict::Reject(Refusal::Closed)));
     });
     let packets = [syn(address(STRANGER), 1, 22), syn(address(STRANGER6), 1, 22)];
     assert_eq!(accepted(&program, &at_once(packets)), 0);
@@ -279,7 +279,7 @@ fn a_refused_segment_ends_its_connection() {
     }
     let program = program(|builder, input| {
         let known = Condition::State(States::of(&[State::Established]));
-        builder.rule(input, rule(vec![Condition::HopLimit(9)], vec![], Verdict::Reject));
+        builder.rule(input, rule(vec![Condition::HopLimit(9)], vec![], Verdict::Reject(Refusal::Closed)));
         builder.rule(input, rule(vec![known], vec![], Verdict::Accept));
         builder.rule(input, rule(vec![Condition::HopLimit(63)], vec![], Verdict::Drop));
     });

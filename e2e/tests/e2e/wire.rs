@@ -19,7 +19,8 @@ const POLICY: &str = r#"
 fn counts(source: &str, changed: impl FnOnce(&mut Vec<u8>)) -> bool {
     let (policy, findings) = frontend::toml::parse(POLICY);
     let program = lower(&policy.unwrap_or_else(|| panic!("{findings:?}")));
-    let gateway = Gateway::running(&nft::print(&program).text).unwrap_or_else(|trouble| panic!("{trouble}"));
+    let gateway = Gateway::running(&nft::print(&program).expect("a policy").text)
+        .unwrap_or_else(|trouble| panic!("{trouble}"));
     let knock: Packet = syn(source.parse().expect("an address"), 40_000, 333);
     let mut bytes = request(&knock, 1, own_address(&knock));
     changed(&mut bytes);

@@ -15,12 +15,14 @@
 //!   source some thirty times within a second (6.18), for its bucket is full.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::ops::RangeInclusive;
 
+use crate::diag::{Code, Diagnostic, Span};
 use crate::net::{Endpoint, Family, Interface, Prefix, Transport, echo_packet_size};
 use crate::program::{
-    Chain, ChainId, Condition, Effect, Expiry, Hook, ListId, Members, PoolId, Program, Rule, State, States,
-    Switch, TrackId, Verdict,
+    Chain, ChainId, Condition, Effect, Expiry, Hook, List, ListId, Origin, PoolId, PortEnd, Program, Refusal,
+    Rule, State, States, Switch, Timed, TrackId, Verdict,
 };
 use crate::time::Lifetime;
 
@@ -64,8 +66,48 @@ impl Set {
     }
 }
 
-/// The ruleset of `program`.
-pub fn print(program: &Program) -> Ruleset {
+/// What nftables cannot say as the program means it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsayable {
+    /// The words, as they stand in the rule.
+    pub what: String,
+    /// The rule.
+    pub origin: Origin,
+}
+
+impl Unsayable {
+    /// It as a finding at the place that the rule comes from.
+    pub fn finding(&self) -> Diagnostic {
+        let span = self.origin.span.unwrap_or(Span { start: 0, end: 0 });
+        let message = format!("nftables has nothing that means `{}`", self.what);
+        Diagnostic::error(Code::Unsayable, span, message).note(format!("the rule is {}", self.origin.what))
+    }
+}
+
+/// The ruleset of `program`, or everything in it that a ruleset cannot say. A program made from a
+/// policy has nothing of that kind.
+pub fn print(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
+    let rules = program.chains().iter().flat_map(|chain| &chain.rules);
+    let refused: Vec<Unsayable> = rules.flat_map(unsayable).collect();
+    if refused.is_empty() { Ok(ruleset(program)) } else { Err(refused) }
+}
+
+fn unsayable(rule: &Rule) -> Vec<Unsayable> {
+    let refused = |what: String| Unsayable { what, origin: rule.origin.clone() };
+    let tarpit = rule.verdict == Some(Verdict::Reject(Refusal::Tarpit));
+    let opaque = rule.when.iter().filter_map(|condition| match condition {
+        Condition::Opaque(words) => Some(words),
+        Condition::Not(inner) => match &**inner {
+            Condition::Opaque(words) => Some(words),
+            _ => None,
+        },
+        _ => None,
+    });
+    let opaque = opaque.map(|words| refused(words.to_string()));
+    opaque.chain(tarpit.then(|| refused("action=tarpit".to_owned()))).collect()
+}
+
+fn ruleset(program: &Program) -> Ruleset {
     let printer = Printer { program };
     let mut sets = printer.sets();
     let mut body = String::new();
@@ -127,14 +169,38 @@ struct Printer<'p> {
     program: &'p Program,
 }
 
-/// What a condition is to a packet of some family.
-enum Test {
-    /// Always true.
-    True,
-    /// Never true.
-    False,
-    /// True where this matches.
-    Match(String),
+/// A way in which conditions can hold.
+struct Way {
+    /// What matches then; nothing if anything does.
+    text: String,
+    /// What the packet can carry then. nft refuses to name two protocols at once.
+    protocols: Protocols,
+}
+
+impl Way {
+    /// Both ways at once, if a packet can go them.
+    fn and(&self, other: &Self) -> Option<Self> {
+        let protocols = self.protocols & other.protocols;
+        let space = if self.text.is_empty() || other.text.is_empty() { "" } else { " " };
+        let text = format!("{}{space}{}", self.text, other.text);
+        (protocols != Protocols::NONE).then_some(Self { text, protocols })
+    }
+}
+
+/// One of a packet's two addresses.
+#[derive(Clone, Copy)]
+enum End {
+    Source,
+    Destination,
+}
+
+impl End {
+    fn of(self, family: Family) -> String {
+        match self {
+            Self::Source => format!("{} saddr", header(family)),
+            Self::Destination => format!("{} daddr", header(family)),
+        }
+    }
 }
 
 impl Printer<'_> {
@@ -146,15 +212,17 @@ impl Printer<'_> {
                 Family::V6 => "ipv6_addr",
             };
             let set = |name: &str, key: String, data, size: Option<u32>| Set {
-                name: format!("{}{}", name.replace(' ', "-"), digit(family)),
+                name: format!("{name}{}", digit(family)),
                 key,
                 data,
-                fixed: size.is_none(),
+                fixed: false,
                 size,
             };
             for list in self.program.lists() {
-                if matches!(&list.members, Members::Static(members) if has(members, family)) {
-                    sets.push(set(&list.name, address.to_owned(), None, None));
+                if has(&list.fixed, family) {
+                    let name = static_name(&list.name, family);
+                    let key = address.to_owned();
+                    sets.push(Set { name, key, data: None, fixed: true, size: None });
                 }
             }
             for pool in self.program.pools() {
@@ -175,13 +243,11 @@ impl Printer<'_> {
             Some(size) => put(out, format_args!("\t\tsize {size}\n\t\tflags dynamic,timeout\n")),
             None => {
                 put(out, format_args!("\t\tflags interval\n\t\tauto-merge\n"));
-                let members = self.program.lists().iter().flat_map(|list| match &list.members {
-                    Members::Static(members) => Family::BOTH
+                let members = self.program.lists().iter().flat_map(|list| {
+                    Family::BOTH
                         .into_iter()
                         .filter(|family| static_name(&list.name, *family) == set.name)
-                        .flat_map(|family| members.iter().filter(move |prefix| prefix.family() == family))
-                        .collect::<Vec<_>>(),
-                    Members::Timed { .. } => vec![],
+                        .flat_map(|family| list.fixed.iter().filter(move |prefix| prefix.family() == family))
                 });
                 put(out, format_args!("\t\telements = {{ {} }}\n", joined(members, ", ")));
             }
@@ -235,15 +301,18 @@ impl Printer<'_> {
     }
 
     fn chain(&self, out: &mut String, chain: &Chain, names: &mut Vec<String>) {
-        names.push(chain.name.to_string());
+        let name = identifier(&chain.name);
         let mut rules = String::new();
         let mut bodies = String::new();
         for (index, rule) in chain.rules.iter().enumerate() {
             let about = comment(&rule.origin.what);
             let body = numbered(chain, index);
-            let mut actions = self.actions(rule, &body);
-            actions.retain(|action| action.protocols & possible(rule) != Protocols::NONE);
             let conditions = self.conditions(rule);
+            let mut actions = self.actions(rule, &body);
+            actions.retain(|action| {
+                action.protocols & possible(rule) != Protocols::NONE
+                    && conditions.iter().any(|(family, _)| fits(*family, action.family))
+            });
             // A single action is the last thing its rule does, so it may break off. The arms of a
             // switch lead out of this very chain, so they stand in it.
             let switch = matches!(rule.verdict, Some(Verdict::Switch(_)));
@@ -268,9 +337,11 @@ impl Printer<'_> {
             names.push(body);
         }
         out.push_str(&bodies);
-        put(out, format_args!("\tchain {} {{\n", chain.name));
+        put(out, format_args!("\tchain {name} {{\n"));
+        names.push(name);
         if let Some(hook) = chain.hook {
             let (kind, name, priority) = match hook {
+                Hook::Raw => ("filter", "prerouting", "raw"),
                 Hook::Prerouting => ("nat", "prerouting", "dstnat"),
                 Hook::Input => ("filter", "input", "filter"),
                 Hook::Forward => ("filter", "forward", "filter"),
@@ -282,46 +353,97 @@ impl Printer<'_> {
     }
 
     /// The rule's conditions in nft's words: once when they say the same to both families, else
-    /// for each family that they can hold in.
+    /// for each family that they can hold in. Where a condition is one thing or another, there are
+    /// several, of which at most one holds whatever the rule's effects are.
     fn conditions(&self, rule: &Rule) -> Vec<(Option<Family>, String)> {
-        if possible(rule) == Protocols::NONE {
-            return vec![];
-        }
-        let of = |family: Family| -> Option<String> {
-            let mut words = vec![];
-            for condition in &rule.when {
-                match self.condition(condition, family) {
-                    Test::True => {}
-                    Test::False => return None,
-                    Test::Match(text) => words.push(text),
-                }
-            }
-            Some(words.join(" "))
+        let of = |family: Family| {
+            let any = vec![Way { text: String::new(), protocols: Protocols::ALL }];
+            let all = rule.when.iter().fold(any, |so_far, condition| {
+                let ways = self.ways(condition, family);
+                let both = so_far.iter().flat_map(|before| ways.iter().filter_map(|way| before.and(way)));
+                both.collect()
+            });
+            all.into_iter().map(|way| way.text)
         };
-        match (of(Family::V4), of(Family::V6)) {
-            (Some(v4), Some(v6)) if v4 == v6 => vec![(None, v4)],
-            (v4, v6) => [(Family::V4, v4), (Family::V6, v6)]
-                .into_iter()
-                .filter_map(|(family, text)| {
-                    text.map(|text| (Some(family), format!("meta nfproto {} {text}", nfproto(family))))
-                })
-                .collect(),
+        let (v4, v6): (Vec<_>, Vec<_>) = (of(Family::V4).collect(), of(Family::V6).collect());
+        if v4 == v6 {
+            return v4.into_iter().map(|text| (None, text)).collect();
+        }
+        let named =
+            |family| move |text: String| (Some(family), format!("meta nfproto {} {text}", nfproto(family)));
+        let v4 = v4.into_iter().map(named(Family::V4));
+        v4.chain(v6.into_iter().map(named(Family::V6))).collect()
+    }
+
+    /// The ways in which a condition can hold for a packet of the family: none if it never does.
+    fn ways(&self, condition: &Condition, family: Family) -> Vec<Way> {
+        let protocols = protocols(condition, family);
+        match condition {
+            Condition::Not(inner) => self.ways_not(inner, family),
+            condition => {
+                let texts = self.condition(condition, family).into_iter();
+                texts.map(|text| Way { text, protocols }).collect()
+            }
         }
     }
 
-    fn condition(&self, condition: &Condition, family: Family) -> Test {
+    /// The ways in which it does not. Words that are about a protocol hold for no packet of another,
+    /// so those are told apart first.
+    fn ways_not(&self, condition: &Condition, family: Family) -> Vec<Way> {
+        let protocols = protocols(condition, family);
+        let others = match condition {
+            Condition::Transport(_) | Condition::Protocol(_) => None,
+            Condition::To(_) => Some("tcp, udp".to_owned()),
+            Condition::Ports(transport, ..) => Some(transport.to_string()),
+            Condition::Flags { .. } => Some(Transport::Tcp.to_string()),
+            Condition::Echo(_) | Condition::Icmp(..) => Some(icmp(family).to_owned()),
+            _ => None,
+        };
+        let texts = self.negated(condition, family);
+        match others {
+            None if matches!(condition, Condition::Transport(_) | Condition::Protocol(_)) => {
+                texts.into_iter().map(|text| Way { text, protocols: protocols.others() }).collect()
+            }
+            None => texts.into_iter().map(|text| Way { text, protocols }).collect(),
+            // It never holds, whatever the protocol is.
+            Some(_) if texts == [String::new()] => {
+                vec![Way { text: String::new(), protocols: Protocols::ALL }]
+            }
+            Some(others) => {
+                let text = format!("meta l4proto != {{ {others} }}");
+                let other = Way { text, protocols: protocols.others() };
+                let these = texts.into_iter().map(|text| Way { text, protocols });
+                std::iter::once(other).chain(these).collect()
+            }
+        }
+    }
+
+    /// What says that a condition holds, in one way or several; nothing if it never does.
+    fn condition(&self, condition: &Condition, family: Family) -> Vec<String> {
         let ip = header(family);
-        Test::Match(match condition {
-            Condition::From(interfaces) if interfaces.is_empty() => return Test::False,
+        vec![match condition {
+            Condition::Not(inner) => return self.negated(inner, family),
+            Condition::From(interfaces) if interfaces.is_empty() => return vec![],
             Condition::From(interfaces) => format!("iifname {}", interface_set(interfaces)),
-            Condition::NotFrom(interfaces) if interfaces.is_empty() => return Test::True,
-            Condition::NotFrom(interfaces) => format!("iifname != {}", interface_set(interfaces)),
-            Condition::State(states) if *states == States::of(&[]) => return Test::False,
+            Condition::State(states) if *states == States::of(&[]) => return vec![],
             Condition::State(states) => format!("ct state {}", state_set(*states)),
-            Condition::Family(wanted) => return if *wanted == family { Test::True } else { Test::False },
+            Condition::Redirected => "ct status dnat".to_owned(),
+            Condition::Family(wanted) => return if *wanted == family { vec![String::new()] } else { vec![] },
             Condition::Transport(transport) => format!("meta l4proto {transport}"),
+            Condition::Protocol(number) => format!("meta l4proto {number}"),
             Condition::To(endpoints) => to(endpoints),
-            Condition::SourcePort(transport, port) => format!("{transport} sport {port}"),
+            Condition::Ports(_, _, ranges) if ranges.iter().all(RangeInclusive::is_empty) => return vec![],
+            Condition::Ports(transport, end, ranges) => {
+                let set = range_set(ranges);
+                match end {
+                    PortEnd::Source => format!("{transport} sport {set}"),
+                    PortEnd::Destination => format!("{transport} dport {set}"),
+                    PortEnd::Either => {
+                        let other = format!("{transport} dport != {set} {transport} sport {set}");
+                        return vec![format!("{transport} dport {set}"), other];
+                    }
+                }
+            }
             Condition::Flags { mask, set } => {
                 format!("tcp flags & 0x{:02x} == 0x{:02x}", mask.bits(), set.bits())
             }
@@ -329,57 +451,145 @@ impl Printer<'_> {
                 let size = data.map(|data| format!(" meta length {}", echo_packet_size(family, data)));
                 format!("{} type echo-request{}", icmp(family), size.unwrap_or_default())
             }
-            Condition::Icmp(wanted, kinds) if *wanted != family || kinds.is_empty() => return Test::False,
-            Condition::Icmp(_, kinds) if kinds.start() == kinds.end() => {
-                format!("{} type {}", icmp(family), kinds.start())
+            Condition::Icmp(wanted, kinds, codes)
+                if *wanted != family || kinds.is_empty() || codes.is_empty() =>
+            {
+                return vec![];
             }
-            Condition::Icmp(_, kinds) => format!("{} type {}-{}", icmp(family), kinds.start(), kinds.end()),
+            Condition::Icmp(_, kinds, codes) => {
+                let kinds = format!("{} type {}", icmp(family), range(kinds));
+                if *codes == (0..=u8::MAX) {
+                    kinds
+                } else {
+                    format!("{kinds} {} code {}", icmp(family), range(codes))
+                }
+            }
             Condition::HopLimit(limit) => match family {
                 Family::V4 => format!("ip ttl {limit}"),
                 Family::V6 => format!("ip6 hoplimit {limit}"),
             },
-            Condition::Source(prefix) if prefix.family() != family => return Test::False,
-            Condition::Source(prefix) => format!("{ip} saddr {prefix}"),
-            Condition::Destination(prefix) if prefix.family() != family => return Test::False,
-            Condition::Destination(prefix) => format!("{ip} daddr {prefix}"),
+            Condition::Size(sizes) if sizes.is_empty() => return vec![],
+            Condition::Size(sizes) => format!("meta length {}", range(sizes)),
+            Condition::Source(prefixes) if !has(prefixes, family) => return vec![],
+            Condition::Source(prefixes) => format!("{ip} saddr {}", prefix_set(prefixes, family)),
+            Condition::Destination(prefixes) if !has(prefixes, family) => return vec![],
+            Condition::Destination(prefixes) => format!("{ip} daddr {}", prefix_set(prefixes, family)),
             Condition::ToGateway => "fib daddr type local".to_owned(),
             // The header that follows at once is the payload's: nothing stands between. Said as
             // `ip6 nexthdr { tcp, udp, ipv6-icmp }`, nft would take the first for the packet's
             // protocol, and refuse `icmpv6 type` after it.
             Condition::NoExtensionHeaders => match family {
-                Family::V4 => return Test::True,
+                Family::V4 => return vec![String::new()],
                 Family::V6 => "@nh,48,8 { 6, 17, 58 }".to_owned(),
             },
-            Condition::Listed(list) => match self.membership(*list, family) {
-                Some((key, set)) => format!("{key} @{set}"),
-                None => return Test::False,
-            },
-            Condition::NotListed(list) => match self.membership(*list, family) {
-                Some((key, set)) => format!("{key} != @{set}"),
-                None => return Test::True,
-            },
-        })
+            Condition::Listed(list) => return self.listed(*list, family, End::Source),
+            Condition::DestinationListed(list) => return self.listed(*list, family, End::Destination),
+            // A program that has it is refused before.
+            Condition::Opaque(_) => return vec![],
+        }]
     }
 
-    /// The key and the set that tell whether a source is on a list; `None` when nothing of the
-    /// family ever is.
-    fn membership(&self, list: ListId, family: Family) -> Option<(String, String)> {
-        let list = &self.program[list];
-        match &list.members {
-            Members::Static(members) => has(members, family)
-                .then(|| (format!("{} saddr", header(family)), static_name(&list.name, family))),
-            Members::Timed { pool, tag, v6_bits } => {
-                Some((self.key(*pool, tag.get(), *v6_bits, family), self.pool(*pool, family)))
+    /// What says that a condition does not hold, of a packet whose protocol it is about.
+    fn negated(&self, condition: &Condition, family: Family) -> Vec<String> {
+        let not_listed = |list: ListId, end| {
+            let ways = self.memberships(list, family, end);
+            vec![joined(ways.iter().map(|(key, set)| format!("{key} != @{set}")), " ")]
+        };
+        let always = || vec![String::new()];
+        let ip = header(family);
+        vec![match condition {
+            Condition::From(interfaces) if interfaces.is_empty() => return always(),
+            Condition::From(interfaces) => format!("iifname != {}", interface_set(interfaces)),
+            Condition::State(states) if *states == States::of(&[]) => return always(),
+            Condition::State(states) => format!("ct state != {{ {} }}", state_set(*states)),
+            Condition::Redirected => "ct status & dnat == 0".to_owned(),
+            Condition::Family(wanted) => return if *wanted == family { vec![] } else { always() },
+            Condition::Transport(transport) => format!("meta l4proto != {transport}"),
+            Condition::Protocol(number) => format!("meta l4proto != {number}"),
+            Condition::To(endpoints) if endpoints.is_empty() => return always(),
+            Condition::To(endpoints) => {
+                let set = joined(endpoints.iter().map(pair), ", ");
+                format!("meta l4proto {{ tcp, udp }} meta l4proto . th dport != {{ {set} }}")
             }
+            Condition::Ports(_, _, ranges) if ranges.iter().all(RangeInclusive::is_empty) => return always(),
+            Condition::Ports(transport, end, ranges) => {
+                let set = range_set(ranges);
+                match end {
+                    PortEnd::Source => format!("{transport} sport != {set}"),
+                    PortEnd::Destination => format!("{transport} dport != {set}"),
+                    PortEnd::Either => format!("{transport} dport != {set} {transport} sport != {set}"),
+                }
+            }
+            Condition::Flags { mask, set } => {
+                format!("tcp flags & 0x{:02x} != 0x{:02x}", mask.bits(), set.bits())
+            }
+            Condition::Echo(None) => format!("{} type != echo-request", icmp(family)),
+            Condition::Echo(Some(data)) => {
+                let (icmp, size) = (icmp(family), echo_packet_size(family, *data));
+                let other_size = format!("{icmp} type echo-request meta length != {size}");
+                return vec![format!("{icmp} type != echo-request"), other_size];
+            }
+            Condition::Icmp(wanted, kinds, codes)
+                if *wanted != family || kinds.is_empty() || codes.is_empty() =>
+            {
+                return always();
+            }
+            Condition::Icmp(_, kinds, codes) => {
+                let (icmp, kinds) = (icmp(family), range(kinds));
+                let mut ways = vec![format!("{icmp} type != {kinds}")];
+                if *codes != (0..=u8::MAX) {
+                    ways.push(format!("{icmp} type {kinds} {icmp} code != {}", range(codes)));
+                }
+                return ways;
+            }
+            Condition::HopLimit(limit) => match family {
+                Family::V4 => format!("ip ttl != {limit}"),
+                Family::V6 => format!("ip6 hoplimit != {limit}"),
+            },
+            Condition::Size(sizes) if sizes.is_empty() => return always(),
+            Condition::Size(sizes) => format!("meta length != {}", range(sizes)),
+            Condition::Source(prefixes) if !has(prefixes, family) => return always(),
+            Condition::Source(prefixes) => format!("{ip} saddr != {}", prefix_set(prefixes, family)),
+            Condition::Destination(prefixes) if !has(prefixes, family) => return always(),
+            Condition::Destination(prefixes) => format!("{ip} daddr != {}", prefix_set(prefixes, family)),
+            Condition::ToGateway => "fib daddr type != local".to_owned(),
+            Condition::NoExtensionHeaders => match family {
+                Family::V4 => return vec![],
+                Family::V6 => "@nh,48,8 != { 6, 17, 58 }".to_owned(),
+            },
+            Condition::Listed(list) => return not_listed(*list, End::Source),
+            Condition::DestinationListed(list) => return not_listed(*list, End::Destination),
+            // `Condition::not` never makes the first; a program with the second is refused before.
+            Condition::Not(_) | Condition::Opaque(_) => return vec![],
+        }]
+    }
+
+    /// Whether the source or destination is on a list: among its fixed members, or among those that
+    /// rules added.
+    fn listed(&self, list: ListId, family: Family, end: End) -> Vec<String> {
+        match self.memberships(list, family, end).as_slice() {
+            [(fixed, members), (key, set)] => {
+                vec![format!("{fixed} @{members}"), format!("{fixed} != @{members} {key} @{set}")]
+            }
+            ways => ways.iter().map(|(key, set)| format!("{key} @{set}")).collect(),
         }
     }
 
-    fn key(&self, pool: PoolId, tag: u32, v6_bits: u8, family: Family) -> String {
-        let source = match family {
-            Family::V6 if v6_bits < 128 => format!("ip6 saddr & {}", v6_mask(v6_bits)),
-            _ => format!("{} saddr", header(family)),
+    /// The keys and sets that tell whether an address is on a list, the fixed one first.
+    fn memberships(&self, list: ListId, family: Family, end: End) -> Vec<(String, String)> {
+        let List { name, fixed, timed } = &self.program[list];
+        let fixed = has(fixed, family).then(|| (end.of(family), static_name(name, family)));
+        let timed = timed.map(|timed| (self.key(timed, family, end), self.pool(timed.pool, family)));
+        fixed.into_iter().chain(timed).collect()
+    }
+
+    fn key(&self, timed: Timed, family: Family, end: End) -> String {
+        let Timed { pool, tag, v6_bits } = timed;
+        let address = match family {
+            Family::V6 if v6_bits < 128 => format!("{} & {}", end.of(family), v6_mask(v6_bits)),
+            _ => end.of(family),
         };
-        if self.program[pool].shared { format!("{source} . meta mark & 0x0 | 0x{tag:08x}") } else { source }
+        if self.program[pool].shared { format!("{address} . meta mark & 0x0 | 0x{tag:08x}") } else { address }
     }
 
     fn pool(&self, pool: PoolId, family: Family) -> String {
@@ -403,10 +613,7 @@ impl Printer<'_> {
             None => {}
             Some(Verdict::Accept) => actions.push(Action::any("accept")),
             Some(Verdict::Drop) => actions.push(Action::any("drop")),
-            Some(Verdict::Reject) => {
-                actions.push(Action::any("meta l4proto tcp reject with tcp reset"));
-                actions.push(Action::any("reject with icmpx type port-unreachable"));
-            }
+            Some(Verdict::Reject(how)) => actions.extend(refuse(*how)),
             Some(Verdict::Jump(target)) => actions.push(Action::any(format!("jump {}", self.name(*target)))),
             Some(Verdict::Return) => actions.push(Action::any("return")),
             Some(Verdict::Redirect(target)) => {
@@ -419,28 +626,30 @@ impl Printer<'_> {
         actions
     }
 
-    fn name(&self, chain: ChainId) -> &str {
-        &self.program[chain].name
+    fn name(&self, chain: ChainId) -> String {
+        identifier(&self.program[chain].name)
     }
 
     fn effect(&self, effect: &Effect, family: Family) -> Option<Action> {
-        let list = |list: ListId| match &self.program[list].members {
-            Members::Timed { pool, tag, v6_bits } => {
-                Some((self.key(*pool, tag.get(), *v6_bits, family), self.pool(*pool, family)))
-            }
-            // A sealed program changes no static list.
-            Members::Static(_) => None,
-        };
-        let source = format!("{} saddr", header(family));
+        let source = End::Source.of(family);
         let text = match effect {
-            Effect::Add { list: id, lifetime, expiry } => list(*id).map(|(key, set)| {
-                let verb = match expiry {
-                    Expiry::Refresh => "update",
-                    Expiry::Keep => "add",
-                };
-                format!("{verb} @{set} {{ {key} timeout {} }}", timeout(*lifetime))
-            }),
-            Effect::Remove(id) => list(*id).map(|(key, set)| format!("delete @{set} {{ {key} }}")),
+            Effect::Add { list, lifetime, expiry } => {
+                self.addition(*list, *lifetime, *expiry, family, End::Source)
+            }
+            Effect::AddDestination { list, lifetime, expiry } => {
+                self.addition(*list, *lifetime, *expiry, family, End::Destination)
+            }
+            Effect::Remove(list) => {
+                let timed = self.program[*list].timed?;
+                let (key, set) = (self.key(timed, family, End::Source), self.pool(timed.pool, family));
+                Some(format!("delete @{set} {{ {key} }}"))
+            }
+            // Nothing here is worth more than a few lines a second.
+            Effect::Log(_) if family == Family::V6 => None,
+            Effect::Log(prefix) => {
+                let text = format!("limit rate 5/second log prefix {}", quoted(&log_prefix(prefix)));
+                return Some(Action::any(text));
+            }
             // Updating an element of a map leaves its data as it was (nft_dynset.c, 6.18). A removal
             // never breaks off its rule, so the addition can follow in the same one.
             Effect::Move { track, position, lifetime } => {
@@ -454,18 +663,47 @@ impl Printer<'_> {
         text.map(|text| Action::of(family, text))
     }
 
+    /// `None` for a list that no rule changes; a sealed program has no such addition. What is among
+    /// the fixed members is not added.
+    fn addition(
+        &self,
+        list: ListId,
+        lifetime: Lifetime,
+        expiry: Expiry,
+        family: Family,
+        end: End,
+    ) -> Option<String> {
+        let List { name, fixed, timed } = &self.program[list];
+        let timed = (*timed)?;
+        let verb = match expiry {
+            Expiry::Refresh => "update",
+            Expiry::Keep => "add",
+        };
+        let unless = match has(fixed, family) {
+            true => format!("{} != @{} ", end.of(family), static_name(name, family)),
+            false => String::new(),
+        };
+        let (key, set) = (self.key(timed, family, end), self.pool(timed.pool, family));
+        Some(format!("{unless}{verb} @{set} {{ {key} timeout {} }}", timeout(lifetime)))
+    }
+
     /// Before a source is put on a list that rules take sources off: away with what has expired but
     /// is not collected yet. A removal could hit that, and leave what is live (nft_set_hash.c,
     /// `nft_rhash_delete`, takes no notice of expiry; seen on 6.18). A track never has both, for each
     /// move begins with a removal.
     fn make_way(&self, effect: &Effect, family: Family) -> Option<Action> {
-        let Effect::Add { list, .. } = effect else { return None };
+        let (list, end) = match effect {
+            Effect::Add { list, .. } => (list, End::Source),
+            Effect::AddDestination { list, .. } => (list, End::Destination),
+            _ => return None,
+        };
         let mut effects =
             self.program.chains().iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.then);
         if !effects.any(|other| *other == Effect::Remove(*list)) {
             return None;
         }
-        let (key, set) = self.membership(*list, family)?;
+        let timed = self.program[*list].timed?;
+        let (key, set) = (self.key(timed, family, end), self.pool(timed.pool, family));
         Some(Action::of(family, format!("{key} != @{set} delete @{set} {{ {key} }}")))
     }
 
@@ -522,7 +760,7 @@ impl Printer<'_> {
     }
 }
 
-/// Which of TCP, UDP and ICMP a packet can carry, a bit for each.
+/// Which of TCP, UDP, ICMP and anything else a packet can carry, a bit for each.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Protocols(u8);
 
@@ -530,13 +768,28 @@ impl Protocols {
     const NONE: Self = Self(0);
     const PORTS: Self = Self(3);
     const ICMP: Self = Self(4);
-    const ALL: Self = Self(7);
+    const OTHER: Self = Self(8);
+    const ALL: Self = Self(15);
 
     fn of(transport: Transport) -> Self {
         match transport {
             Transport::Tcp => Self(1),
             Transport::Udp => Self(2),
         }
+    }
+
+    fn of_number(number: u8, family: Family) -> Self {
+        match (number, family) {
+            (6, _) => Self::of(Transport::Tcp),
+            (17, _) => Self::of(Transport::Udp),
+            (1, Family::V4) | (58, Family::V6) => Self::ICMP,
+            _ => Self::OTHER,
+        }
+    }
+
+    /// All but these.
+    fn others(self) -> Self {
+        Self(Self::ALL.0 & !self.0)
     }
 }
 
@@ -548,15 +801,23 @@ impl std::ops::BitAnd for Protocols {
     }
 }
 
-/// What a packet can carry that the rule is for. nft refuses to name two protocols at once.
+/// What a packet can carry that the rule is for.
 fn possible(rule: &Rule) -> Protocols {
-    rule.when.iter().fold(Protocols::ALL, |left, condition| left & protocols(condition))
+    rule.when.iter().fold(Protocols::ALL, |left, condition| {
+        let of = |family| protocols(condition, family).0;
+        left & Protocols(of(Family::V4) | of(Family::V6))
+    })
 }
 
 /// What a packet can carry that meets the condition.
-fn protocols(condition: &Condition) -> Protocols {
+fn protocols(condition: &Condition, family: Family) -> Protocols {
     match condition {
-        Condition::Transport(transport) | Condition::SourcePort(transport, _) => Protocols::of(*transport),
+        Condition::Not(inner) => match **inner {
+            Condition::Transport(_) => protocols(inner, family).others(),
+            _ => Protocols::ALL,
+        },
+        Condition::Transport(transport) | Condition::Ports(transport, ..) => Protocols::of(*transport),
+        Condition::Protocol(number) => Protocols::of_number(*number, family),
         Condition::Flags { .. } => Protocols::of(Transport::Tcp),
         Condition::Echo(_) | Condition::Icmp(..) => Protocols::ICMP,
         Condition::To(endpoints) => {
@@ -595,7 +856,7 @@ fn fits(condition: Option<Family>, action: Option<Family>) -> bool {
 
 /// What belongs to one rule of a chain is called so.
 fn numbered(chain: &Chain, index: usize) -> String {
-    format!("{}.{}", chain.name, index + 1)
+    format!("{}.{}", identifier(&chain.name), index + 1)
 }
 
 fn pair(endpoint: &Endpoint) -> String {
@@ -620,8 +881,92 @@ fn has(members: &[Prefix], family: Family) -> bool {
     members.iter().any(|prefix| prefix.family() == family)
 }
 
+/// The set of a list's fixed members.
 fn static_name(list: &str, family: Family) -> String {
-    format!("{}{}", list.replace(' ', "-"), digit(family))
+    format!("{}{}", identifier(list), digit(family))
+}
+
+/// `name` where nft takes it as a name, else something like it that no other name becomes.
+fn identifier(name: &str) -> String {
+    let kept: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let unchanged = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == ' ');
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    // `ip6` and `icmpv6` would be words of nft's own.
+    let taken = [ABOUT, "ip", "icmpv"].contains(&name);
+    if unchanged && begins && !taken && name.len() <= MAX_IDENTIFIER {
+        return kept;
+    }
+    let end = kept.floor_char_boundary(MAX_IDENTIFIER / 2);
+    format!("x-{}-{:016x}", &kept[..end], fnv1a(name.as_bytes()))
+}
+
+/// Names of sets have at most 31 bytes before Linux 4.17 and 255 since (`NFT_SET_MAXNAMELEN`); this
+/// is short enough to be read.
+const MAX_IDENTIFIER: usize = 80;
+
+/// At most 127 bytes (`NF_LOG_PREFIXLEN`), and a colon to part it from the rest.
+fn log_prefix(text: &str) -> String {
+    let end = text.floor_char_boundary(100);
+    format!("{}: ", &text[..end])
+}
+
+fn refuse(how: Refusal) -> Vec<Action> {
+    let reset = Action::any("meta l4proto tcp reject with tcp reset").with(Protocols::of(Transport::Tcp));
+    match how {
+        Refusal::Closed => vec![reset, Action::any("reject with icmpx type port-unreachable")],
+        Refusal::Reset => vec![reset],
+        Refusal::Unreachable(family, code) => {
+            vec![Action::of(family, format!("reject with {} type {code}", icmp(family)))]
+        }
+        // A program that has it is refused before.
+        Refusal::Tarpit => vec![],
+    }
+}
+
+/// Set elements: `80`, `100-200`.
+fn range_set(ranges: &[RangeInclusive<u16>]) -> String {
+    match ranges {
+        [one] => range(one),
+        many => format!("{{ {} }}", joined(merged(many).iter().map(range), ", ")),
+    }
+}
+
+/// The same numbers in ranges that neither overlap nor touch, for nft refuses those that do.
+fn merged(ranges: &[RangeInclusive<u16>]) -> Vec<RangeInclusive<u16>> {
+    let mut sorted: Vec<_> = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
+    sorted.sort_by_key(|range| *range.start());
+    let mut found: Vec<RangeInclusive<u16>> = vec![];
+    for next in sorted {
+        match found.last_mut() {
+            Some(last) if u32::from(*next.start()) <= u32::from(*last.end()) + 1 => {
+                *last = *last.start()..=*last.end().max(next.end());
+            }
+            _ => found.push(next),
+        }
+    }
+    found
+}
+
+fn range<T: Copy + PartialEq + fmt::Display>(range: &RangeInclusive<T>) -> String {
+    if range.start() == range.end() {
+        range.start().to_string()
+    } else {
+        format!("{}-{}", range.start(), range.end())
+    }
+}
+
+fn prefix_set(prefixes: &[Prefix], family: Family) -> String {
+    let of: Vec<_> = prefixes.iter().filter(|prefix| prefix.family() == family).collect();
+    let outer = of.iter().enumerate().filter(|(place, inner)| {
+        let within = |(other, outer): (usize, &&Prefix)| {
+            outer.covers(***inner) && (other < *place || outer.len() < inner.len())
+        };
+        !of.iter().copied().enumerate().any(|(other, outer)| within((other, &outer)))
+    });
+    match outer.map(|(_, prefix)| prefix.to_string()).collect::<Vec<_>>().as_slice() {
+        [one] => one.clone(),
+        many => format!("{{ {} }}", many.join(", ")),
+    }
 }
 
 fn nfproto(family: Family) -> &'static str {
@@ -688,7 +1033,7 @@ mod tests {
             let then = [add].into_iter().chain(removed.then_some(Effect::Remove(list))).collect();
             let origin = Origin { what: "test".into(), span: None };
             builder.rule(input, Rule { when: vec![], then, verdict: None, origin });
-            let text = print(&builder.seal().unwrap()).text;
+            let text = print(&builder.seal().unwrap()).unwrap().text;
             assert_eq!(text.matches(" != @seen").count(), times, "{text}");
         }
     }

@@ -185,12 +185,12 @@ impl Lowering<'_> {
         for (door, index) in uses {
             let lists = &stages[door];
             let origin = || knock_of(&self.policy.doors()[*door], *index);
-            let not = |list: Option<&ListId>| list.map(|list| Condition::NotListed(*list));
+            let not = |list: Option<&ListId>| list.map(|list| Condition::not_listed(*list));
             let expected: Vec<Condition> = match index.checked_sub(1) {
                 Some(before) => {
                     [Condition::Listed(lists[before])].into_iter().chain(not(lists.get(*index))).collect()
                 }
-                None => lists.iter().map(|list| Condition::NotListed(*list)).collect(),
+                None => lists.iter().map(|list| Condition::not_listed(*list)).collect(),
             };
             let (next, again) = (origin(), origin());
             self.rule(chain, next, expected, vec![], Some(Verdict::Return));
@@ -206,7 +206,7 @@ impl Lowering<'_> {
         let Penalty { lifetime, cooling, begun, done, .. } = *penalty;
         let then = vec![Effect::Add { list: cooling, lifetime, expiry: Expiry::Refresh }];
         let what = format!("a wrong knock: cooldown {lifetime}");
-        let when = vec![Condition::Listed(begun), Condition::NotListed(done)];
+        let when = vec![Condition::Listed(begun), Condition::not_listed(done)];
         self.rule(chain, always(&what), when, then, None);
     }
 
@@ -221,14 +221,14 @@ impl Lowering<'_> {
     ) {
         let steps = self.policy.doors()[door].sequence.steps();
         let mut when: Vec<Condition> =
-            penalty.map(|penalty| Condition::NotListed(penalty.cooling)).into_iter().collect();
+            penalty.map(|penalty| Condition::not_listed(penalty.cooling)).into_iter().collect();
         if let Some(before) = index.checked_sub(1) {
             when.push(Condition::Listed(lists[before]));
         }
         let mut then = match lists.get(index) {
             Some(stage) => {
                 // The same knock again must not prolong the window.
-                when.push(Condition::NotListed(*stage));
+                when.push(Condition::not_listed(*stage));
                 let lifetime = steps[index + 1].window;
                 vec![Effect::Add { list: *stage, lifetime, expiry: Expiry::Keep }]
             }

@@ -96,7 +96,7 @@ impl<'p> Lowering<'p> {
         for (endpoint, hosts) in by_port {
             let chain = self.builder.chain(&format!("behind-{}", dashed(endpoint)), None);
             for (address, ways) in hosts {
-                let host = Condition::Destination(Prefix::host(address));
+                let host = Condition::Destination(vec![Prefix::host(address)]);
                 self.admit(chain, &ways, std::slice::from_ref(&host), Verdict::Accept);
                 let origin = made(format!("everybody else to {endpoint} at {address}"), ways[0].service.span);
                 self.rule(chain, origin, vec![host], vec![], Some(Verdict::Drop));

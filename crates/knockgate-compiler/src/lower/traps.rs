@@ -57,13 +57,13 @@ impl Lowering<'_> {
         let again = vec![Condition::Listed(touched)];
         self.rule(arm, origin("trap: touched before"), again, vec![], Some(Verdict::Return));
         for (count, pair) in levels.windows(2).enumerate().rev() {
-            let when = vec![Condition::Listed(pair[0]), Condition::NotListed(pair[1])];
+            let when = vec![Condition::Listed(pair[0]), Condition::not_listed(pair[1])];
             let (when, then, verdict) =
                 if pair[1] == *last { convict(when) } else { (when, vec![add(pair[1]), add(touched)], None) };
             let what = format!("trap: strike {}", count + 2);
             self.rule(arm, origin(&what), when, then, verdict);
         }
-        let when = vec![Condition::NotListed(*first), Condition::NotListed(touched)];
+        let when = vec![Condition::not_listed(*first), Condition::not_listed(touched)];
         self.rule(arm, origin("trap: strike 1"), when, vec![add(*first), add(touched)], None);
     }
 
@@ -77,7 +77,7 @@ impl Lowering<'_> {
             .map(|count| self.builder.timed_list(&format!("offences {count}"), pool, NETWORK))
             .collect();
         for (count, length) in lengths.iter().enumerate().rev() {
-            let mut when = vec![Condition::NotListed(banned)];
+            let mut when = vec![Condition::not_listed(banned)];
             if let Some(before) = count.checked_sub(1) {
                 when.push(Condition::Listed(offences[before]));
             }

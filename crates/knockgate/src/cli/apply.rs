@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use knockgate::plan::Load;
 use knockgate::target::nft::{self, Applied, Done};
-use knockgate_compiler::backend;
 use serde_json::json;
 
 use super::input::load;
@@ -25,7 +24,10 @@ pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> 
         Ok(loaded) => loaded,
         Err(answer) => return Ok(answer),
     };
-    let ruleset = backend::nft::print(&loaded.program);
+    let ruleset = match loaded.ruleset(output)? {
+        Ok(ruleset) => ruleset,
+        Err(answer) => return Ok(answer),
+    };
     let doors = loaded.policy.doors().len();
     let note = Applied { name: loaded.text.name, text: loaded.text.text };
     let done = nft::apply(&ruleset, &note)?;

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use knockgate_compiler::backend;
 
 use super::input::load;
 use super::output::{Answer, Output};
@@ -29,7 +28,10 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
         Err(answer) => return Ok(answer),
     };
     match options.to {
-        Target::Nft => output.print(&backend::nft::print(&loaded.program).text)?,
+        Target::Nft => match loaded.ruleset(output)? {
+            Ok(ruleset) => output.print(&ruleset.text)?,
+            Err(answer) => return Ok(answer),
+        },
     }
     Ok(Answer::Fine)
 }

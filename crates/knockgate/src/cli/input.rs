@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
+use knockgate_compiler::backend::nft::{self, Ruleset};
 use knockgate_compiler::diag::{Code, Diagnostic, Source, Span, has_errors};
 use knockgate_compiler::frontend;
 use knockgate_compiler::lower::lower;
@@ -31,6 +32,20 @@ pub struct Loaded {
     pub text: Text,
     pub policy: Policy,
     pub program: Program,
+}
+
+impl Loaded {
+    /// What nftables is told, or how the command ends because it has no words for something.
+    pub fn ruleset(&self, output: &Output) -> anyhow::Result<Result<Ruleset, Answer>> {
+        match nft::print(&self.program) {
+            Ok(ruleset) => Ok(Ok(ruleset)),
+            Err(refused) => {
+                let findings: Vec<_> = refused.iter().map(nft::Unsayable::finding).collect();
+                output.report(&self.text.source(), &findings)?;
+                Ok(Err(Answer::Findings))
+            }
+        }
+    }
 }
 
 /// The policy at `path`, or how the command ends without it. What there is to say about it is said.

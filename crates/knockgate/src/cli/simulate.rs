@@ -73,6 +73,9 @@ fn as_json(loaded: &Loaded, source: &Source<'_>, event: &Event, decision: &Decis
 fn change_json(program: &Program, change: &Change) -> Value {
     let (what, name, position, until) = match change {
         Change::Added(list, until) => ("added", &program[*list].name, None, Some(until)),
+        Change::DestinationAdded(list, until) => {
+            ("destination added", &program[*list].name, None, Some(until))
+        }
         Change::Removed(list) => ("removed", &program[*list].name, None, None),
         Change::Full(list) => ("full", &program[*list].name, None, None),
         Change::Moved(track, position, until) => {
@@ -118,6 +121,9 @@ fn as_text(loaded: &Loaded, source: &Source<'_>, event: &Event, decision: &Decis
 fn change_text(program: &Program, change: &Change) -> String {
     match change {
         Change::Added(list, until) => format!("+ {} until {until}", program[*list].name),
+        Change::DestinationAdded(list, until) => {
+            format!("+ {} until {until} (destination)", program[*list].name)
+        }
         Change::Removed(list) => format!("- {}", program[*list].name),
         Change::Full(list) => format!("! {} is full", program[*list].name),
         Change::Moved(track, position, until) => {
@@ -133,7 +139,7 @@ fn change_text(program: &Program, change: &Change) -> String {
 fn rule(decider: &Decider<'_>) -> String {
     match decider {
         Decider::Rule { origin, .. } => origin.what.to_string(),
-        Decider::End(Hook::Prerouting) => "the end of prerouting".to_owned(),
+        Decider::End(Hook::Raw | Hook::Prerouting) => "the end of prerouting".to_owned(),
         Decider::End(Hook::Input) => "the end of input".to_owned(),
         Decider::End(Hook::Forward) => "not guarded: passed on".to_owned(),
         Decider::Reassembly => "waits for its other fragments".to_owned(),

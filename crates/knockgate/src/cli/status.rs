@@ -9,7 +9,7 @@ use knockgate::target::nft::{self, Applied, Element};
 use knockgate_compiler::frontend;
 use knockgate_compiler::lower::lower;
 use knockgate_compiler::policy::Policy;
-use knockgate_compiler::program::{Members, Program};
+use knockgate_compiler::program::Program;
 use serde_json::{Value, json};
 
 use super::output::{Answer, Output};
@@ -107,10 +107,7 @@ fn rows_of(program: &Program, prefix: &str, sets: &[&str]) -> anyhow::Result<Vec
     let names: HashMap<u32, &str> = program
         .lists()
         .iter()
-        .filter_map(|list| match list.members {
-            Members::Timed { tag, .. } => Some((tag.get(), list.name.strip_prefix(prefix)?)),
-            Members::Static(_) => None,
-        })
+        .filter_map(|list| Some((list.timed?.tag.get(), list.name.strip_prefix(prefix)?)))
         .collect();
     if names.is_empty() {
         return Ok(vec![]);

@@ -92,7 +92,7 @@ fn a_policy_with_random_changes_never_crashes_anything_and_is_told_of_in_time() 
         let shown = to_text(&source, &findings, Style::Plain);
         to_json(&source, &findings);
         if let Some(policy) = &policy {
-            backend::nft::print(&lower(policy));
+            backend::nft::print(&lower(policy)).unwrap();
             still_sound += 1;
         }
         let took = start.elapsed();
