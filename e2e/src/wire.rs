@@ -185,7 +185,7 @@ pub struct Heard {
     pub number: u16,
     /// Whether we sent it as an answer.
     pub answer: bool,
-    /// Whether it refuses something: a TCP reset, or an ICMP port unreachable.
+    /// Whether it refuses something: a TCP reset, or an ICMP error that a rule asked for.
     pub refusal: bool,
     protocol: u8,
     body: Vec<u8>,
@@ -221,9 +221,10 @@ impl Heard {
         let ports = [TCP, UDP].contains(&protocol).then(|| Some((be16(&body, 0)?, be16(&body, 2)?)));
         let refusal = match protocol {
             TCP => TcpFlags::from_bits(*body.get(13)?).has(TcpFlags::RST),
-            // RFC 792 and RFC 4443, section 3.1.
-            ICMP => body.get(..2)? == [3, 3],
-            ICMPV6 => body.get(..2)? == [1, 4],
+            // Port unreachable, or prohibited, which only rules say: RFC 792, RFC 1812, section 5.2.7.1,
+            // and RFC 4443, section 3.1.
+            ICMP => [[3, 3], [3, 13]].contains(body.first_chunk()?),
+            ICMPV6 => [[1, 4], [1, 1]].contains(body.first_chunk()?),
             _ => false,
         };
         let answer = dscp == ANSWER_DSCP;

@@ -341,7 +341,7 @@ pub enum Verdict {
     Redirect(SocketAddr),
 }
 
-/// How a packet is refused.
+/// How a packet is refused. A packet that cannot be refused so goes on to the next rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// As a closed port does: a TCP reset, or an ICMP port unreachable.

@@ -288,6 +288,7 @@ impl<'p> Simulator<'p> {
                 None => continue,
                 Some(Verdict::Accept) => return Exit::Decided(Fate::Accept, None, chain, index),
                 Some(Verdict::Drop) => return Exit::Decided(Fate::Drop, None, chain, index),
+                Some(Verdict::Reject(how)) if !passage.can_be_told(*how) => continue,
                 Some(Verdict::Reject(how)) => return Exit::Decided(Fate::Reject, Some(*how), chain, index),
                 Some(Verdict::Return) => return Exit::Returned,
                 Some(Verdict::Redirect(target)) => {
@@ -472,6 +473,14 @@ impl<'p> Passage<'_, 'p> {
 
     fn transport(&self) -> Option<Transport> {
         self.packet.endpoint().map(|(transport, _)| transport)
+    }
+
+    fn can_be_told(&self, refusal: Refusal) -> bool {
+        match refusal {
+            Refusal::Closed => true,
+            Refusal::Reset | Refusal::Tarpit => self.transport() == Some(Transport::Tcp),
+            Refusal::Unreachable(family, _) => self.packet.family() == family,
+        }
     }
 
     fn is_echo(&self) -> bool {

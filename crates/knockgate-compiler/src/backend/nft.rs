@@ -170,6 +170,7 @@ struct Printer<'p> {
 }
 
 /// A way in which conditions can hold.
+#[derive(PartialEq)]
 struct Way {
     /// What matches then; nothing if anything does.
     text: String,
@@ -309,25 +310,22 @@ impl Printer<'_> {
             let body = numbered(chain, index);
             let conditions = self.conditions(rule);
             let mut actions = self.actions(rule, &body);
-            actions.retain(|action| {
-                action.protocols & possible(rule) != Protocols::NONE
-                    && conditions.iter().any(|(family, _)| fits(*family, action.family))
-            });
+            actions.retain(|action| conditions.iter().any(|condition| action.fits(condition)));
             // A single action is the last thing its rule does, so it may break off. The arms of a
             // switch lead out of this very chain, so they stand in it.
             let switch = matches!(rule.verdict, Some(Verdict::Switch(_)));
             let inline = actions.len() <= 1 || rule.when.is_empty() || switch;
             if inline {
-                for (family, condition) in &conditions {
-                    for action in actions.iter().filter(|action| fits(*family, action.family)) {
-                        line(&mut rules, condition, &action.text, &about);
+                for condition in &conditions {
+                    for action in actions.iter().filter(|action| action.fits(condition)) {
+                        line(&mut rules, &condition.1.text, &action.text, &about);
                     }
                 }
                 continue;
             }
             let enter = if rule.verdict == Some(Verdict::Return) { "goto" } else { "jump" };
             for (_, condition) in &conditions {
-                line(&mut rules, condition, &format!("{enter} {body}"), &about);
+                line(&mut rules, &condition.text, &format!("{enter} {body}"), &about);
             }
             put(&mut bodies, format_args!("\tchain {body} {{\n"));
             for action in actions.iter().filter(|action| action.text != "return") {
@@ -355,22 +353,25 @@ impl Printer<'_> {
     /// The rule's conditions in nft's words: once when they say the same to both families, else
     /// for each family that they can hold in. Where a condition is one thing or another, there are
     /// several, of which at most one holds whatever the rule's effects are.
-    fn conditions(&self, rule: &Rule) -> Vec<(Option<Family>, String)> {
+    fn conditions(&self, rule: &Rule) -> Vec<(Option<Family>, Way)> {
         let of = |family: Family| {
             let any = vec![Way { text: String::new(), protocols: Protocols::ALL }];
-            let all = rule.when.iter().fold(any, |so_far, condition| {
+            rule.when.iter().fold(any, |so_far, condition| {
                 let ways = self.ways(condition, family);
                 let both = so_far.iter().flat_map(|before| ways.iter().filter_map(|way| before.and(way)));
                 both.collect()
-            });
-            all.into_iter().map(|way| way.text)
+            })
         };
-        let (v4, v6): (Vec<_>, Vec<_>) = (of(Family::V4).collect(), of(Family::V6).collect());
+        let (v4, v6) = (of(Family::V4), of(Family::V6));
         if v4 == v6 {
-            return v4.into_iter().map(|text| (None, text)).collect();
+            return v4.into_iter().map(|way| (None, way)).collect();
         }
-        let named =
-            |family| move |text: String| (Some(family), format!("meta nfproto {} {text}", nfproto(family)));
+        let named = |family| {
+            move |way: Way| {
+                let text = format!("meta nfproto {} {}", nfproto(family), way.text);
+                (Some(family), Way { text, ..way })
+            }
+        };
         let v4 = v4.into_iter().map(named(Family::V4));
         v4.chain(v6.into_iter().map(named(Family::V6))).collect()
     }
@@ -393,7 +394,7 @@ impl Printer<'_> {
         let protocols = protocols(condition, family);
         let others = match condition {
             Condition::Transport(_) | Condition::Protocol(_) => None,
-            Condition::To(_) => Some("tcp, udp".to_owned()),
+            Condition::To(endpoints) => return elsewhere(endpoints),
             Condition::Ports(transport, ..) => Some(transport.to_string()),
             Condition::Flags { .. } => Some(Transport::Tcp.to_string()),
             Condition::Echo(_) | Condition::Icmp(..) => Some(icmp(family).to_owned()),
@@ -506,11 +507,6 @@ impl Printer<'_> {
             Condition::Family(wanted) => return if *wanted == family { vec![] } else { always() },
             Condition::Transport(transport) => format!("meta l4proto != {transport}"),
             Condition::Protocol(number) => format!("meta l4proto != {number}"),
-            Condition::To(endpoints) if endpoints.is_empty() => return always(),
-            Condition::To(endpoints) => {
-                let set = joined(endpoints.iter().map(pair), ", ");
-                format!("meta l4proto {{ tcp, udp }} meta l4proto . th dport != {{ {set} }}")
-            }
             Condition::Ports(_, _, ranges) if ranges.iter().all(RangeInclusive::is_empty) => return always(),
             Condition::Ports(transport, end, ranges) => {
                 let set = range_set(ranges);
@@ -561,6 +557,8 @@ impl Printer<'_> {
             Condition::DestinationListed(list) => return not_listed(*list, End::Destination),
             // `Condition::not` never makes the first; a program with the second is refused before.
             Condition::Not(_) | Condition::Opaque(_) => return vec![],
+            // Told apart by protocol before.
+            Condition::To(_) => return vec![],
         }]
     }
 
@@ -801,12 +799,19 @@ impl std::ops::BitAnd for Protocols {
     }
 }
 
-/// What a packet can carry that the rule is for.
-fn possible(rule: &Rule) -> Protocols {
-    rule.when.iter().fold(Protocols::ALL, |left, condition| {
-        let of = |family| protocols(condition, family).0;
-        left & Protocols(of(Family::V4) | of(Family::V6))
-    })
+/// The ways in which a packet goes to none of these ports.
+fn elsewhere(endpoints: &BTreeSet<Endpoint>) -> Vec<Way> {
+    let other = Way { text: "meta l4proto != { tcp, udp }".to_owned(), protocols: Protocols::PORTS.others() };
+    let rest = [Transport::Tcp, Transport::Udp].map(|transport| {
+        let of = endpoints.iter().filter(|endpoint| endpoint.transport == transport);
+        let ports: Vec<_> = of.map(|endpoint| endpoint.port.number()..=endpoint.port.number()).collect();
+        let text = match ports.is_empty() {
+            true => format!("meta l4proto {transport}"),
+            false => format!("{transport} dport != {}", range_set(&ports)),
+        };
+        Way { text, protocols: Protocols::of(transport) }
+    });
+    std::iter::once(other).chain(rest).collect()
 }
 
 /// What a packet can carry that meets the condition.
@@ -848,10 +853,11 @@ impl Action {
     fn with(self, protocols: Protocols) -> Self {
         Self { protocols, ..self }
     }
-}
 
-fn fits(condition: Option<Family>, action: Option<Family>) -> bool {
-    condition.is_none() || action.is_none() || condition == action
+    fn fits(&self, (family, way): &(Option<Family>, Way)) -> bool {
+        let families = family.is_none() || self.family.is_none() || *family == self.family;
+        families && self.protocols & way.protocols != Protocols::NONE
+    }
 }
 
 /// What belongs to one rule of a chain is called so.
