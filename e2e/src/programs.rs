@@ -166,7 +166,7 @@ impl<'r> Drafter<'r> {
 
     fn condition(&mut self, place: Place) -> Condition {
         let condition = self.plain_condition(place);
-        if self.rng.chance(25) { condition.not() } else { condition }
+        if self.rng.chance(25) { condition.negated() } else { condition }
     }
 
     fn plain_condition(&mut self, place: Place) -> Condition {

@@ -104,7 +104,7 @@ impl<'p> Lowering<'p> {
 
     /// What comes from inside, and what belongs to a connection, is never looked at further.
     fn preamble(&mut self, chain: ChainId) {
-        let inside = vec![Condition::From(self.policy.outside().to_vec()).not()];
+        let inside = vec![Condition::From(self.policy.outside().to_vec()).negated()];
         self.rule(chain, always("not from outside"), inside, vec![], Some(Verdict::Accept));
         let states = States::of(&[State::Established, State::Related]);
         let known = vec![Condition::State(states)];

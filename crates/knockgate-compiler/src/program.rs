@@ -207,7 +207,7 @@ pub enum Condition {
 impl Condition {
     /// That it does not hold.
     #[must_use]
-    pub fn not(self) -> Self {
+    pub fn negated(self) -> Self {
         match self {
             Self::Not(inner) => *inner,
             other => Self::Not(Box::new(other)),
@@ -216,7 +216,7 @@ impl Condition {
 
     /// That its source is not on the list.
     pub fn not_listed(list: ListId) -> Self {
-        Self::Listed(list).not()
+        Self::Listed(list).negated()
     }
 }
 

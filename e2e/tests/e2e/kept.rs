@@ -160,7 +160,7 @@ fn a_rule_that_no_packet_meets_loads_and_does_nothing() {
         let arms = Switch::Echo(BTreeMap::from([(0, arm)]));
         builder.rule(choice, rule(vec![tcp], vec![], Verdict::Switch(arms)));
         builder.rule(input, rule(vec![], vec![], Verdict::Jump(choice)));
-        builder.rule(input, rule(vec![Condition::From(vec![]).not()], vec![], Verdict::Accept));
+        builder.rule(input, rule(vec![Condition::From(vec![]).negated()], vec![], Verdict::Accept));
     });
     let packets = [syn(address(STRANGER), 1, 22), ping(address(STRANGER6), 0)];
     assert_eq!(accepted(&program, &at_once(packets)), 2);

@@ -555,7 +555,7 @@ impl Printer<'_> {
             },
             Condition::Listed(list) => return not_listed(*list, End::Source),
             Condition::DestinationListed(list) => return not_listed(*list, End::Destination),
-            // `Condition::not` never makes the first; a program with the second is refused before.
+            // `Condition::negated` never makes the first; a program with the second is refused before.
             Condition::Not(_) | Condition::Opaque(_) => return vec![],
             // Told apart by protocol before.
             Condition::To(_) => return vec![],

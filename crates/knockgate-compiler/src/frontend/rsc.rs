@@ -7,6 +7,7 @@ mod broken;
 mod commands;
 mod conditions;
 mod findings;
+pub mod interfaces;
 mod lexer;
 mod menus;
 mod output;
@@ -18,13 +19,19 @@ mod way;
 
 pub mod ast;
 pub mod config;
+pub mod rules;
+pub mod translate;
 
 pub use ast::Script;
 pub use menus::{Attribute, KNOWN, Known};
 pub use print::quoted;
 pub use typed::{duration, items, range, truth};
 
-use crate::diag::Diagnostic;
+use config::Config;
+use translate::Options;
+
+use crate::diag::{Diagnostic, has_errors};
+use crate::program::Program;
 
 /// What `text` says, and what is wrong with it. The script is of use only as far as the findings
 /// have no errors.
@@ -36,6 +43,31 @@ pub fn parse(text: &str) -> (Script, Vec<Diagnostic>) {
 /// `/interface/ethernet/switch/port default-vlan-id`, that are named in `absent`.
 pub fn parse_without(text: &str, absent: &[&str]) -> (Script, Vec<Diagnostic>) {
     parser::Parser::new(text, absent).script()
+}
+
+/// A script with everything that could be made of it.
+#[derive(Debug)]
+pub struct Reading {
+    /// What a router holds after it.
+    pub config: Config,
+    /// What its rules mean; `None` if there is an error among the findings.
+    pub program: Option<Program>,
+    /// What there is to say about it, in the order of the text.
+    pub findings: Vec<Diagnostic>,
+}
+
+/// What `text` means.
+pub fn read(text: &str, options: &Options) -> Reading {
+    let (script, mut findings) = parse(text);
+    let (config, carried_out) = Config::of(&script);
+    findings.extend(carried_out);
+    let (rules, misread) = rules::rules(&config);
+    findings.extend(misread);
+    let (program, mistranslated) = translate::translate(&config, &rules, options);
+    findings.extend(mistranslated);
+    findings.sort_by_key(|finding| finding.primary.span);
+    let program = program.filter(|_| !has_errors(&findings));
+    Reading { config, program, findings }
 }
 
 #[cfg(test)]

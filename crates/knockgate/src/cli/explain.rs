@@ -35,8 +35,9 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
 /// `wrong`, and what is said of it.
 fn example(entry: &Entry, wrong: &str) -> String {
     let (name, what, findings) = if entry.is_of_scripts() {
-        let (script, mut findings) = rsc::parse(wrong);
-        findings.extend(rsc::config::Config::of(&script).1);
+        // A few lines are no whole firewall; what else there is to say of them is beside the point.
+        let mut findings = rsc::read(wrong, &rsc::translate::Options::default()).findings;
+        findings.retain(|finding| finding.code == entry.code);
         ("example.rsc", "script", findings)
     } else {
         ("example.toml", "policy", toml::parse(wrong).1)

@@ -93,7 +93,10 @@ impl Config {
 
     /// The menus that have items.
     pub fn menus(&self) -> impl Iterator<Item = (&'static str, &[Item])> {
-        self.menus.iter().map(|(path, items)| (*path, items.as_slice())).filter(|(_, items)| !items.is_empty())
+        self.menus
+            .iter()
+            .map(|(path, items)| (*path, items.as_slice()))
+            .filter(|(_, items)| !items.is_empty())
     }
 
     /// Gives the items of `menu` the numbers from 0 on, as `print` does. They keep them until the
