@@ -1,6 +1,6 @@
 # Each target installs by itself what it needs beyond Rust.
 
-.PHONY: demo test bench ci
+.PHONY: demo test bench fuzz ci
 
 demo:
 	@scripts/setup demo
@@ -15,6 +15,9 @@ bench:
 	@scripts/setup test
 	@cargo build --quiet --release --package knockgate-bench
 	@target/release/bench
+
+fuzz:
+	@cargo run --quiet --profile fuzz --package knockgate-fuzz
 
 ci:
 	@.ci/run

@@ -132,7 +132,10 @@ fn less_consequences(mut findings: Vec<Diagnostic>, headings: &BTreeSet<usize>) 
     findings.retain(|finding| {
         let Span { start, end } = finding.primary.span;
         let is_syntax = finding.code == Code::Syntax;
-        let sound = start >= sound_from && (is_syntax || broken.range(start..=end).next().is_none());
+        // The parser makes up a value where one is missing, and gives it no place.
+        let made_up = finding.code == Code::WrongType && start == end;
+        let spared = is_syntax || (!made_up && broken.range(start..=end).next().is_none());
+        let sound = start >= sound_from && spared;
         if sound && is_syntax {
             sound_from = headings.range(start + 1..).next().copied().unwrap_or(usize::MAX);
         }
