@@ -31,7 +31,7 @@ pub fn run() -> anyhow::Result<()> {
             compiling.push(start.elapsed());
             loading.push(load(&Namespace::new()?, &ruleset.text)?);
             let namespace = Namespace::new()?;
-            let note = Applied { name: "benchmark".to_owned(), text: text.clone() };
+            let note = Applied { name: "benchmark".to_owned(), text: text.clone(), options: vec![] };
             let (first, second) = namespace.run(move || -> anyhow::Result<_> {
                 let start = Instant::now();
                 anyhow::ensure!(matches!(apply(&ruleset, &note)?, Done::Loaded(_)), "it was there already");

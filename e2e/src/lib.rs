@@ -10,6 +10,7 @@ pub mod gateway;
 pub mod policies;
 pub mod programs;
 pub mod random;
+pub mod scripts;
 pub mod trial;
 pub mod tun;
 pub mod wire;

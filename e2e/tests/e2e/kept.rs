@@ -8,7 +8,8 @@ use knockgate_compiler::frontend;
 use knockgate_compiler::lower::lower;
 use knockgate_compiler::net::{Destination, Packet, Payload, TcpFlags, Transport};
 use knockgate_compiler::program::{
-    Builder, ChainId, Condition, Effect, Hook, Origin, Program, Refusal, Rule, State, States, Switch, Verdict,
+    Builder, ChainId, Condition, Effect, Hook, Origin, PortEnd, Program, Refusal, Rule, State, States,
+    Switch, Verdict,
 };
 use knockgate_compiler::time::Lifetime;
 use knockgate_e2e::trial::{Shot, Verdict as Ending, Wait, play};
@@ -287,4 +288,20 @@ fn a_refused_segment_ends_its_connection() {
     let syn = segment(STRANGER, 1, 22, TcpFlags::SYN);
     let trace = [syn.clone(), refused, Packet { hop_limit: 63, ..syn }];
     assert_eq!(accepted(&program, &at_once(trace)), 1);
+}
+
+#[test]
+fn a_packet_that_is_neither_from_a_port_nor_to_it_differs_in_both() {
+    if !able() {
+        return;
+    }
+    let program = program(|builder, input| {
+        let port = |end| Condition::Ports(Transport::Tcp, end, vec![333..=333]).negated();
+        builder.rule(input, rule(vec![port(PortEnd::Either)], vec![], Verdict::Accept));
+        let apart = vec![port(PortEnd::Source), port(PortEnd::Destination)];
+        builder.rule(input, rule(apart, vec![], Verdict::Accept));
+        builder.rule(input, rule(vec![], vec![], Verdict::Drop));
+    });
+    let packets = [(333, 22), (40_000, 333), (40_000, 22)].map(|(from, to)| syn(address(STRANGER), from, to));
+    assert_eq!(accepted(&program, &at_once(packets)), 1);
 }

@@ -7,7 +7,7 @@ mod properties;
 mod wire;
 
 use knockgate_e2e::campaign::{self, Report};
-use knockgate_e2e::{policies, programs};
+use knockgate_e2e::{policies, programs, scripts};
 
 /// Whether this test can run here. Where it must, it fails instead.
 fn able() -> bool {
@@ -39,5 +39,12 @@ fn simulator_equals_kernel_on_random_programs() {
 fn simulator_equals_kernel_on_random_policies() {
     if able() {
         expect_agreement(&campaign::run(1, 120, policies::case));
+    }
+}
+
+#[test]
+fn simulator_equals_kernel_on_random_routeros_scripts() {
+    if able() {
+        expect_agreement(&campaign::run(1, 120, scripts::case));
     }
 }

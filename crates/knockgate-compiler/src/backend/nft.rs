@@ -17,9 +17,10 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 use std::ops::RangeInclusive;
+use std::slice;
 
 use crate::diag::{Code, Diagnostic, Span};
-use crate::net::{Endpoint, Family, Interface, Prefix, Transport, echo_packet_size};
+use crate::net::{Endpoint, Family, Interface, Prefix, Transport, echo_packet_size, echo_request_type};
 use crate::program::{
     Chain, ChainId, Condition, Effect, Expiry, Hook, List, ListId, Origin, PoolId, PortEnd, Program, Refusal,
     Rule, State, States, Switch, Timed, TrackId, Verdict,
@@ -509,21 +510,26 @@ impl Printer<'_> {
             Condition::Protocol(number) => format!("meta l4proto != {number}"),
             Condition::Ports(_, _, ranges) if ranges.iter().all(RangeInclusive::is_empty) => return always(),
             Condition::Ports(transport, end, ranges) => {
-                let set = range_set(ranges);
+                let rest = rest(ranges);
+                if rest.is_empty() {
+                    return vec![];
+                }
+                let set = range_set(&rest);
                 match end {
-                    PortEnd::Source => format!("{transport} sport != {set}"),
-                    PortEnd::Destination => format!("{transport} dport != {set}"),
-                    PortEnd::Either => format!("{transport} dport != {set} {transport} sport != {set}"),
+                    PortEnd::Source => format!("{transport} sport {set}"),
+                    PortEnd::Destination => format!("{transport} dport {set}"),
+                    PortEnd::Either => format!("{transport} dport {set} {transport} sport {set}"),
                 }
             }
             Condition::Flags { mask, set } => {
                 format!("tcp flags & 0x{:02x} != 0x{:02x}", mask.bits(), set.bits())
             }
-            Condition::Echo(None) => format!("{} type != echo-request", icmp(family)),
-            Condition::Echo(Some(data)) => {
-                let (icmp, size) = (icmp(family), echo_packet_size(family, *data));
-                let other_size = format!("{icmp} type echo-request meta length != {size}");
-                return vec![format!("{icmp} type != echo-request"), other_size];
+            Condition::Echo(data) => {
+                let kind = echo_request_type(family);
+                let other = format!("{} type {}", icmp(family), range_set(&rest(&[kind..=kind])));
+                let size = data.map(|data| echo_packet_size(family, data));
+                let size = size.map(|size| format!("{} type {kind} meta length != {size}", icmp(family)));
+                return std::iter::once(other).chain(size).collect();
             }
             Condition::Icmp(wanted, kinds, codes)
                 if *wanted != family || kinds.is_empty() || codes.is_empty() =>
@@ -531,16 +537,24 @@ impl Printer<'_> {
                 return always();
             }
             Condition::Icmp(_, kinds, codes) => {
-                let (icmp, kinds) = (icmp(family), range(kinds));
-                let mut ways = vec![format!("{icmp} type != {kinds}")];
-                if *codes != (0..=u8::MAX) {
-                    ways.push(format!("{icmp} type {kinds} {icmp} code != {}", range(codes)));
+                let icmp = icmp(family);
+                let (other_kinds, other_codes) = (rest(slice::from_ref(kinds)), rest(slice::from_ref(codes)));
+                let mut ways = vec![];
+                if !other_kinds.is_empty() {
+                    ways.push(format!("{icmp} type {}", range_set(&other_kinds)));
+                }
+                if !other_codes.is_empty() {
+                    ways.push(format!(
+                        "{icmp} type {} {icmp} code {}",
+                        range(kinds),
+                        range_set(&other_codes)
+                    ));
                 }
                 return ways;
             }
             Condition::HopLimit(limit) => match family {
-                Family::V4 => format!("ip ttl != {limit}"),
-                Family::V6 => format!("ip6 hoplimit != {limit}"),
+                Family::V4 => format!("ip ttl {}", range_set(&rest(&[*limit..=*limit]))),
+                Family::V6 => format!("ip6 hoplimit {}", range_set(&rest(&[*limit..=*limit]))),
             },
             Condition::Size(sizes) if sizes.is_empty() => return always(),
             Condition::Size(sizes) => format!("meta length != {}", range(sizes)),
@@ -807,7 +821,7 @@ fn elsewhere(endpoints: &BTreeSet<Endpoint>) -> Vec<Way> {
         let ports: Vec<_> = of.map(|endpoint| endpoint.port.number()..=endpoint.port.number()).collect();
         let text = match ports.is_empty() {
             true => format!("meta l4proto {transport}"),
-            false => format!("{transport} dport != {}", range_set(&ports)),
+            false => format!("{transport} dport {}", range_set(&rest(&ports))),
         };
         Way { text, protocols: Protocols::of(transport) }
     });
@@ -930,26 +944,59 @@ fn refuse(how: Refusal) -> Vec<Action> {
 }
 
 /// Set elements: `80`, `100-200`.
-fn range_set(ranges: &[RangeInclusive<u16>]) -> String {
-    match ranges {
+fn range_set<T: Number>(ranges: &[RangeInclusive<T>]) -> String {
+    match merged(ranges).as_slice() {
         [one] => range(one),
-        many => format!("{{ {} }}", joined(merged(many).iter().map(range), ", ")),
+        many => format!("{{ {} }}", joined(many.iter().map(range), ", ")),
     }
 }
 
+/// A field of a header, as wide as this.
+trait Number: Copy + Ord + fmt::Display + TryFrom<u32> + Into<u32> {
+    const MAX: u32;
+}
+
+impl Number for u8 {
+    const MAX: u32 = 0xff;
+}
+
+impl Number for u16 {
+    const MAX: u32 = 0xffff;
+}
+
 /// The same numbers in ranges that neither overlap nor touch, for nft refuses those that do.
-fn merged(ranges: &[RangeInclusive<u16>]) -> Vec<RangeInclusive<u16>> {
+fn merged<T: Number>(ranges: &[RangeInclusive<T>]) -> Vec<RangeInclusive<T>> {
     let mut sorted: Vec<_> = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
     sorted.sort_by_key(|range| *range.start());
-    let mut found: Vec<RangeInclusive<u16>> = vec![];
+    let mut found: Vec<RangeInclusive<T>> = vec![];
     for next in sorted {
         match found.last_mut() {
-            Some(last) if u32::from(*next.start()) <= u32::from(*last.end()) + 1 => {
+            Some(last) if (*next.start()).into() <= (*last.end()).into() + 1 => {
                 *last = *last.start()..=*last.end().max(next.end());
             }
             _ => found.push(next),
         }
     }
+    found
+}
+
+/// All other numbers. What is not in a range is said so, for of two `!=` on neighbouring fields nft
+/// 1.0.6 makes one, which holds if either does: `tcp dport != 1 tcp sport != 1`.
+fn rest<T: Number>(ranges: &[RangeInclusive<T>]) -> Vec<RangeInclusive<T>> {
+    let number = |number: u32| T::try_from(number).ok();
+    let mut found = vec![];
+    let mut next = 0;
+    for taken in merged(ranges) {
+        let (start, end): (u32, u32) = ((*taken.start()).into(), (*taken.end()).into());
+        found.extend(
+            start
+                .checked_sub(1)
+                .filter(|last| *last >= next)
+                .and_then(|last| Some(number(next)?..=number(last)?)),
+        );
+        next = end + 1;
+    }
+    found.extend(number(next).zip(number(T::MAX)).map(|(first, last)| first..=last));
     found
 }
 

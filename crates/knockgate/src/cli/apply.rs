@@ -4,23 +4,25 @@ use std::path::PathBuf;
 
 use clap::Args;
 use knockgate::plan::Load;
-use knockgate::target::nft::{self, Applied, Done};
+use knockgate::target::nft::{self, Applied, Done, Doubt};
 use serde_json::json;
 
-use super::input::load;
+use super::input::{ScriptOptions, load};
 use super::output::{Answer, Output};
 
 #[derive(Debug, Args)]
 pub struct ApplyOptions {
-    /// The policy; `-` is standard input
+    /// The policy or RouterOS script; `-` is standard input
     policy: PathBuf,
+    #[command(flatten)]
+    script: ScriptOptions,
 }
 
 #[derive(Debug, Args)]
 pub struct RemoveOptions {}
 
 pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> {
-    let loaded = match load(&options.policy, output)? {
+    let loaded = match load(&options.policy, &options.script, output)? {
         Ok(loaded) => loaded,
         Err(answer) => return Ok(answer),
     };
@@ -28,10 +30,20 @@ pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> 
         Ok(ruleset) => ruleset,
         Err(answer) => return Ok(answer),
     };
-    let doors = loaded.policy.doors().len();
-    let note = Applied { name: loaded.text.name, text: loaded.text.text };
+    let doubts = nft::doubts(&loaded.program)?;
+    let missing = doubts.iter().find(|doubt| matches!(doubt, Doubt::NoInterface(_)));
+    let (what, count) = match (&loaded.policy, missing) {
+        (Some(policy), _) => ("door", policy.doors().len()),
+        (None, None) => ("rule", loaded.program.chains().iter().map(|chain| chain.rules.len()).sum()),
+        // A router's interfaces have other names than ours, so nothing would be guarded.
+        (None, Some(doubt)) => {
+            anyhow::bail!("{doubt}; say which of this machine's are meant: --interface NAME=eth0")
+        }
+    };
+    let doubts: Vec<String> = doubts.iter().map(ToString::to_string).collect();
+    let options = loaded.options.words();
+    let note = Applied { name: loaded.text.name, text: loaded.text.text, options };
     let done = nft::apply(&ruleset, &note)?;
-    let doubts: Vec<String> = nft::doubts(&loaded.policy)?.iter().map(ToString::to_string).collect();
     if output.is_json() {
         let (changed, kept, carried) = match &done {
             Done::Unchanged => (false, &vec![], &vec![]),
@@ -43,7 +55,7 @@ pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> 
         return Ok(Answer::Fine);
     }
     doubts.iter().for_each(|doubt| output.warn(doubt));
-    let doors = format!("{doors} door{}", if doors == 1 { "" } else { "s" });
+    let doors = format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     match done {
         Done::Unchanged => {
             output.print(&format!("{}: {doors} in force already, nothing changed\n", note.name))?

@@ -4,26 +4,23 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use knockgate_compiler::diag::{Diagnostic, has_errors};
-use knockgate_compiler::frontend;
 
-use super::input::{Text, read, read_policy};
+use super::input::{MAX_BYTES, ScriptOptions, Text, read, understand};
 use super::output::{Answer, Output, counted};
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Policies to check, or RouterOS scripts, whose names end in `.rsc` and of which only the
-    /// language is checked; `-` is standard input
+    /// Policies to check, or RouterOS scripts, whose names end in `.rsc`; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    script: ScriptOptions,
 }
 
 pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
     let mut worst = Answer::Fine;
     for path in &options.files {
-        let read = match path.extension() {
-            Some(extension) if extension == "rsc" => script(path, output)?,
-            _ => policy(path, output)?,
-        };
+        let read = checked(path, &options.script, output)?;
         let answer = match read {
             Err(answer) => answer,
             Ok((text, what, findings)) => {
@@ -47,24 +44,18 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
 /// is none to be read.
 type Checked = Result<(Text, String, Vec<Diagnostic>), Answer>;
 
-fn policy(path: &Path, output: &Output) -> anyhow::Result<Checked> {
-    Ok(read_policy(path, output)?.map(|(text, policy, findings)| {
-        let doors = policy.map(|policy| match policy.doors().len() {
-            1 => "1 door, ".to_owned(),
-            many => format!("{many} doors, "),
-        });
-        (text, doors.unwrap_or_default(), findings)
-    }))
-}
-
-/// Bytes that a script may have.
-const MAX_SCRIPT: usize = 64 << 20;
-
-fn script(path: &Path, output: &Output) -> anyhow::Result<Checked> {
-    Ok(read(path, MAX_SCRIPT, output)?.map(|text| {
-        let (script, findings) = frontend::rsc::parse(&text.text);
-        let statements = script.statements.len();
-        let what = format!("{statements} statement{} read, ", if statements == 1 { "" } else { "s" });
+fn checked(path: &Path, options: &ScriptOptions, output: &Output) -> anyhow::Result<Checked> {
+    Ok(read(path, MAX_BYTES, output)?.map(|text| {
+        let (policy, program, findings) = understand(&text, options);
+        let counted =
+            |number: usize, what: &str| format!("{number} {what}{}, ", if number == 1 { "" } else { "s" });
+        let what = match (&policy, &program) {
+            (Some(policy), _) => counted(policy.doors().len(), "door"),
+            (None, Some(program)) => {
+                counted(program.chains().iter().map(|chain| chain.rules.len()).sum(), "rule")
+            }
+            (None, None) => String::new(),
+        };
         (text, what, findings)
     }))
 }

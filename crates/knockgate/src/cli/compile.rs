@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::input::load;
+use super::input::{ScriptOptions, load};
 use super::output::{Answer, Output};
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The policy; `-` is standard input
+    /// The policy or RouterOS script; `-` is standard input
     policy: PathBuf,
+    #[command(flatten)]
+    script: ScriptOptions,
     /// What to compile to
     #[arg(long, value_enum, default_value_t = Target::Nft)]
     to: Target,
@@ -23,7 +25,7 @@ enum Target {
 }
 
 pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
-    let loaded = match load(&options.policy, output)? {
+    let loaded = match load(&options.policy, &options.script, output)? {
         Ok(loaded) => loaded,
         Err(answer) => return Ok(answer),
     };

@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
+use clap::{Args, FromArgMatches};
 use knockgate_compiler::backend::nft::{self, Ruleset};
-use knockgate_compiler::diag::{Code, Diagnostic, Source, Span, has_errors};
-use knockgate_compiler::frontend;
+use knockgate_compiler::diag::{Code, Diagnostic, Source, Span};
+use knockgate_compiler::frontend::{self, rsc};
 use knockgate_compiler::lower::lower;
+use knockgate_compiler::net::Interface;
 use knockgate_compiler::policy::Policy;
-use knockgate_compiler::program::Program;
+use knockgate_compiler::program::{Expiry, Program};
 
 use super::output::{Answer, Output};
 
@@ -26,13 +28,72 @@ impl Text {
     }
 }
 
-/// A policy that was read, with what it means.
+/// What a RouterOS script leaves open.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ScriptOptions {
+    /// For a RouterOS script: interfaces of this machine that stand for one of the script's, or for
+    /// a list of them
+    #[arg(long = "interface", value_name = "NAME=IF,...", value_parser = named_interfaces)]
+    interfaces: Vec<(String, Vec<Interface>)>,
+    /// For a RouterOS script: an address that is put on a list again keeps its timeout
+    #[arg(long)]
+    no_refresh: bool,
+}
+
+fn named_interfaces(text: &str) -> Result<(String, Vec<Interface>), String> {
+    let (name, interfaces) = text.split_once('=').ok_or("for example: WAN=eth0")?;
+    let parsed: Result<Vec<Interface>, _> = interfaces.split(',').map(str::parse).collect();
+    Ok((name.to_owned(), parsed.map_err(|_| format!("`{interfaces}` are no names of interfaces"))?))
+}
+
+impl ScriptOptions {
+    /// The same for the compiler.
+    pub fn for_compiler(&self) -> rsc::translate::Options {
+        rsc::translate::Options {
+            again: if self.no_refresh { Expiry::Keep } else { Expiry::Refresh },
+            interfaces: self.interfaces.iter().cloned().collect(),
+            ..rsc::translate::Options::default()
+        }
+    }
+
+    /// The words that say the same on a command line.
+    pub fn words(&self) -> Vec<String> {
+        let named = self.interfaces.iter().map(|(name, interfaces)| {
+            let interfaces: Vec<_> = interfaces.iter().map(Interface::as_str).collect();
+            format!("--interface={name}={}", interfaces.join(","))
+        });
+        named.chain(self.no_refresh.then(|| "--no-refresh".to_owned())).collect()
+    }
+
+    /// What such words say.
+    pub fn of_words(words: &[String]) -> anyhow::Result<Self> {
+        let words = std::iter::once("script").chain(words.iter().map(String::as_str));
+        let matches = Self::augment_args(clap::Command::new("script")).try_get_matches_from(words)?;
+        Ok(Self::from_arg_matches(&matches)?)
+    }
+}
+
+/// A policy or script that was read, with what it means.
 #[derive(Debug)]
 pub struct Loaded {
     pub text: Text,
-    pub policy: Policy,
+    /// `None` for a script.
+    pub policy: Option<Policy>,
     pub program: Program,
+    /// What was said about a script besides its text.
+    pub options: ScriptOptions,
 }
+
+/// Whether a text is a RouterOS script: its name ends in `.rsc`, or it has no name and its first line
+/// that is no comment goes to a menu.
+pub fn is_script(name: &str, text: &str) -> bool {
+    let begins = |line: &str| line.starts_with('/') || line.starts_with("ip ") || line.starts_with("ipv6 ");
+    let first = text.lines().map(str::trim_start).find(|line| !line.is_empty() && !line.starts_with('#'));
+    name.ends_with(".rsc") || (name == STDIN && first.is_some_and(begins))
+}
+
+/// What messages call standard input.
+const STDIN: &str = "<stdin>";
 
 impl Loaded {
     /// What nftables is told, or how the command ends because it has no words for something.
@@ -48,42 +109,46 @@ impl Loaded {
     }
 }
 
-/// The policy at `path`, or how the command ends without it. What there is to say about it is said.
-pub fn load(path: &Path, output: &Output) -> anyhow::Result<Result<Loaded, Answer>> {
-    let (text, policy, findings) = match read_policy(path, output)? {
-        Ok(read) => read,
+/// The policy or script at `path`, or how the command ends without it. What there is to say about it
+/// is said.
+pub fn load(path: &Path, options: &ScriptOptions, output: &Output) -> anyhow::Result<Result<Loaded, Answer>> {
+    let text = match read(path, MAX_BYTES, output)? {
+        Ok(text) => text,
         Err(answer) => return Ok(Err(answer)),
     };
+    let (policy, program, findings) = understand(&text, options);
     // Where findings are not the result, a JSON result must not be mixed with them.
-    if policy.is_none() {
+    if program.is_none() {
         output.report(&text.source(), &findings)?;
     } else {
         output.findings(&text.source(), &findings);
     }
-    Ok(match policy {
-        Some(policy) => Ok(Loaded { program: lower(&policy), policy, text }),
+    Ok(match program {
+        Some(program) => Ok(Loaded { text, policy, program, options: options.clone() }),
         None => Err(Answer::Findings),
     })
 }
 
-/// A text with its policy, if it is one, and what there is to say about it.
-pub type ReadPolicy = (Text, Option<Policy>, Vec<Diagnostic>);
+/// What a text means, if it means anything: as a policy, and as a program.
+pub type Understood = (Option<Policy>, Option<Program>, Vec<Diagnostic>);
 
-/// The policy at `path` with its findings, or how the command ends when there is none to be read.
-pub fn read_policy(path: &Path, output: &Output) -> anyhow::Result<Result<ReadPolicy, Answer>> {
-    Ok(match read(path, frontend::toml::MAX_BYTES, output)? {
-        Ok(text) => {
-            let (policy, findings) = frontend::toml::parse(&text.text);
-            debug_assert_eq!(policy.is_none(), has_errors(&findings));
-            Ok((text, policy, findings))
-        }
-        Err(answer) => Err(answer),
-    })
+/// What a policy or script means, and what there is to say about it.
+pub fn understand(text: &Text, options: &ScriptOptions) -> Understood {
+    if is_script(&text.name, &text.text) {
+        let reading = rsc::read(&text.text, &options.for_compiler());
+        return (None, reading.program, reading.findings);
+    }
+    let (policy, findings) = frontend::toml::parse(&text.text);
+    let program = policy.as_ref().map(lower);
+    (policy, program, findings)
 }
+
+/// Bytes that a policy or script may have. A policy has a bound of its own, which is lower.
+pub const MAX_BYTES: usize = 64 << 20;
 
 /// The text at `path`, which may be `-` for standard input.
 pub fn read(path: &Path, most: usize, output: &Output) -> anyhow::Result<Result<Text, Answer>> {
-    let name = if path.as_os_str() == "-" { "<stdin>".to_owned() } else { path.display().to_string() };
+    let name = if path.as_os_str() == "-" { STDIN.to_owned() } else { path.display().to_string() };
     match read_text(path, most) {
         Ok(text) => Ok(Ok(Text { name, text })),
         Err((bytes, finding)) => {

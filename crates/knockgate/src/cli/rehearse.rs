@@ -10,13 +10,15 @@ use clap::Args;
 use knockgate::rehearsal::{HURRIED, HURRIED_BAN, Outcome, Progress, Report, Seen, rehearse};
 use serde_json::{Value, json};
 
-use super::input::load;
+use super::input::{ScriptOptions, load};
 use super::output::{Answer, Output};
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The policy; `-` is standard input
+    /// The policy or RouterOS script; `-` is standard input
     policy: PathBuf,
+    #[command(flatten)]
+    script: ScriptOptions,
     /// The seed of the sweep in random order; without it, a random one
     #[arg(long)]
     seed: Option<u64>,
@@ -29,7 +31,7 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
     if !options.inside {
         return enter();
     }
-    let loaded = match load(&options.policy, output)? {
+    let loaded = match load(&options.policy, &options.script, output)? {
         Ok(loaded) => loaded,
         Err(answer) => return Ok(answer),
     };
@@ -43,7 +45,8 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
             output.tell(&bar(progress));
         }
     };
-    let report = rehearse(&loaded.policy, seed, &mut show);
+    let Some(policy) = &loaded.policy else { anyhow::bail!("only policies can be rehearsed so far") };
+    let report = rehearse(policy, seed, &mut show);
     if watched {
         output.tell("\r\x1b[K");
     }

@@ -10,13 +10,15 @@ use knockgate_compiler::sim::trace::{self, Event};
 use knockgate_compiler::sim::{Change, Decider, Decision, Fate, Simulator};
 use serde_json::{Value, json};
 
-use super::input::{Loaded, load, read};
+use super::input::{Loaded, ScriptOptions, load, read};
 use super::output::{Answer, Output};
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The policy
+    /// The policy or RouterOS script
     policy: PathBuf,
+    #[command(flatten)]
+    script: ScriptOptions,
     /// The packets, a line each: `TIME SOURCE KNOCK [words]`; `-` is standard input
     trace: PathBuf,
 }
@@ -25,7 +27,7 @@ pub struct Options {
 const MAX_TRACE: usize = 64 << 20;
 
 pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
-    let loaded = match load(&options.policy, output)? {
+    let loaded = match load(&options.policy, &options.script, output)? {
         Ok(loaded) => loaded,
         Err(answer) => return Ok(answer),
     };

@@ -6,12 +6,11 @@ use std::net::IpAddr;
 
 use clap::Args;
 use knockgate::target::nft::{self, Applied, Element};
-use knockgate_compiler::frontend;
-use knockgate_compiler::lower::lower;
 use knockgate_compiler::policy::Policy;
 use knockgate_compiler::program::Program;
 use serde_json::{Value, json};
 
+use super::input::{ScriptOptions, Text, understand};
 use super::output::{Answer, Output};
 
 #[derive(Debug, Args)]
@@ -35,10 +34,14 @@ pub fn run(_: &Options, output: &Output) -> anyhow::Result<Answer> {
         Some((applied, _)) => return gone(&applied, output),
         None => return nothing(there, output),
     };
-    let (Some(policy), _) = frontend::toml::parse(&applied.text) else {
+    let options = ScriptOptions::of_words(&applied.options)?;
+    let text = Text { name: applied.name.clone(), text: applied.text.clone() };
+    let (policy, Some(program), _) = understand(&text, &options) else {
         anyhow::bail!("the note of the applied policy cannot be read; apply the policy again");
     };
-    let program = lower(&policy);
+    let changed = snapshot.fingerprint.is_none();
+    let doubts: Vec<String> = nft::doubts(&program)?.iter().map(ToString::to_string).collect();
+    let Some(policy) = policy else { return lists(&applied.name, &program, changed, &doubts, output) };
     let grants = rows_of(&program, "grant ", &["grants4", "grants6"])?;
     let mut progress = progress(&program)?;
     progress.extend(rows_of(&program, "stage ", &["stages4", "stages6"])?);
@@ -46,8 +49,6 @@ pub fn run(_: &Options, output: &Output) -> anyhow::Result<Answer> {
         Some(_) => plain_rows(&["banned4", "banned6"])?,
         None => vec![],
     };
-    let changed = snapshot.fingerprint.is_none();
-    let doubts: Vec<String> = nft::doubts(&policy)?.iter().map(ToString::to_string).collect();
     if output.is_json() {
         output.print_json(&json!({
             "policy": applied.name,
@@ -76,6 +77,45 @@ pub fn run(_: &Options, output: &Output) -> anyhow::Result<Answer> {
         ))?;
     }
     Ok(if changed { Answer::Findings } else { Answer::Fine })
+}
+
+/// Who is on the lists of a script.
+fn lists(
+    name: &str,
+    program: &Program,
+    changed: bool,
+    doubts: &[String],
+    output: &Output,
+) -> anyhow::Result<Answer> {
+    let mut tables = vec![];
+    for list in program.lists() {
+        let Some(timed) = list.timed else { continue };
+        let pool = &program[timed.pool].name;
+        let sets = [format!("{pool}4"), format!("{pool}6")];
+        tables.push((&*list.name, plain_rows(&[&sets[0], &sets[1]])?));
+    }
+    if output.is_json() {
+        let lists =
+            tables.iter().map(|(name, rows)| json!({ "name": name, "entries": rows_json(rows, "what") }));
+        output.print_json(&json!({
+            "script": name,
+            "changed_since_apply": changed,
+            "warnings": doubts,
+            "lists": lists.collect::<Vec<_>>(),
+        }))?;
+    } else {
+        doubts.iter().for_each(|doubt| output.warn(doubt));
+        output.print(&format!("script {name} is in force\n{}{}", warned(changed), listed(&tables)))?;
+    }
+    Ok(if changed { Answer::Findings } else { Answer::Fine })
+}
+
+fn warned(changed: bool) -> &'static str {
+    if changed {
+        "\x1b[33mits rules were changed by somebody else since; apply it again\x1b[0m\n"
+    } else {
+        ""
+    }
 }
 
 fn nothing(there: bool, output: &Output) -> anyhow::Result<Answer> {
@@ -164,9 +204,7 @@ fn as_text(applied: &Applied, policy: &Policy, changed: bool, tables: &[(&str, V
     let mut put = |line: std::fmt::Arguments<'_>| {
         text.write_fmt(line).expect("a string takes all that memory holds");
     };
-    if changed {
-        put(format_args!("\x1b[33mits rules were changed by somebody else since; apply it again\x1b[0m\n"));
-    }
+    put(format_args!("{}", warned(changed)));
     put(format_args!(
         "\n\x1b[1m{:<16} {:<8} {:<14} {:<7} opens\x1b[0m\n",
         "door", "knocks", "wrong", "grant"
@@ -183,6 +221,15 @@ fn as_text(applied: &Applied, policy: &Policy, changed: bool, tables: &[(&str, V
         ));
     }
     more(&mut put, policy.doors().len());
+    text + &listed(tables)
+}
+
+/// Lists with who is on them.
+fn listed(tables: &[(&str, Vec<Row>)]) -> String {
+    let mut text = String::new();
+    let mut put = |line: std::fmt::Arguments<'_>| {
+        text.write_fmt(line).expect("a string takes all that memory holds");
+    };
     for (title, rows) in tables {
         put(format_args!("\n\x1b[1m{title}: {}\x1b[0m\n", rows.len()));
         for row in rows.iter().take(SHOWN) {

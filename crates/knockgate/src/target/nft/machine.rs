@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use knockgate_compiler::net::{Family, Interface};
-use knockgate_compiler::policy::Policy;
+use knockgate_compiler::program::{Condition, Program, Verdict};
 
 use super::TargetError;
 
@@ -34,22 +34,42 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// What there is to doubt about `policy` on this machine, as it is now.
-pub fn doubts(policy: &Policy) -> Result<Vec<Doubt>, TargetError> {
+/// What there is to doubt about `program` on this machine, as it is now.
+pub fn doubts(program: &Program) -> Result<Vec<Doubt>, TargetError> {
     let devices = read("/proc/thread-self/net/dev")?;
     let names: Vec<&str> =
         devices.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
-    let missing = policy.outside().iter().filter(|outside| !names.iter().any(|name| outside.matches(name)));
+    let missing = program.outside().iter().filter(|outside| !names.iter().any(|name| outside.matches(name)));
     let mut found: Vec<Doubt> = missing.cloned().map(Doubt::NoInterface).collect();
     for (family, key) in [(Family::V4, "net/ipv4/ip_forward"), (Family::V6, "net/ipv6/conf/all/forwarding")] {
-        let services = policy.doors().iter().flat_map(|door| &door.services);
-        let mut behind = services.filter_map(|service| service.behind());
-        let wanted = behind.any(|(address, _)| Family::of(address) == family);
+        let wanted = leads_behind(program, family);
         if wanted && read(&format!("/proc/sys/{key}"))?.trim() == "0" {
             found.push(Doubt::NotForwarding(family));
         }
     }
     Ok(found)
+}
+
+/// Whether some rule lets packets on to a host behind.
+fn leads_behind(program: &Program, family: Family) -> bool {
+    let mut rules = program.chains().iter().flat_map(|chain| &chain.rules);
+    rules.any(|rule| match &rule.verdict {
+        Some(Verdict::Redirect(to)) => Family::of(to.ip()) == family,
+        Some(Verdict::Accept) => rule.when.iter().any(|condition| match condition {
+            Condition::Destination(prefixes) => {
+                prefixes.iter().any(|prefix| prefix.family() == family && prefix.len() == family_bits(family))
+            }
+            _ => false,
+        }),
+        _ => false,
+    })
+}
+
+fn family_bits(family: Family) -> u8 {
+    match family {
+        Family::V4 => 32,
+        Family::V6 => 128,
+    }
 }
 
 fn read(path: &str) -> Result<String, TargetError> {

@@ -8,17 +8,20 @@ use std::path::{Path, PathBuf};
 use super::TargetError;
 use super::lock::{LOCK, folder};
 
-/// The policy that is in force.
+/// The policy or script that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// The file it came from.
     pub name: String,
     /// Its text. It holds secrets, so only its owner may read the note.
     pub text: String,
+    /// What else was said of it on the command line, a word each.
+    pub options: Vec<String>,
 }
 
 const NAME: &str = "name";
-const POLICY: &str = "policy.toml";
+const POLICY: &str = "policy";
+const OPTIONS: &str = "options";
 const LISTING: &str = "listing";
 
 impl Applied {
@@ -31,8 +34,9 @@ impl Applied {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(TargetError::NotPermitted),
             Err(error) => Err(TargetError::State(folder.join(name), error)),
         };
+        let options = read(OPTIONS)?.unwrap_or_default().lines().map(str::to_owned).collect();
         Ok(match (read(NAME)?, read(POLICY)?, read(LISTING)?) {
-            (Some(name), Some(text), Some(listing)) => Some((Self { name, text }, listing)),
+            (Some(name), Some(text), Some(listing)) => Some((Self { name, text, options }, listing)),
             _ => None,
         })
     }
@@ -40,7 +44,10 @@ impl Applied {
     /// Notes this policy, with `listing` as nft's own words for what was made of it.
     pub(super) fn write(&self, listing: &str) -> Result<(), TargetError> {
         let folder = folder()?;
-        for (name, text) in [(NAME, self.name.as_str()), (POLICY, &self.text), (LISTING, listing)] {
+        let options = self.options.join("\n");
+        let notes =
+            [(NAME, self.name.as_str()), (POLICY, &self.text), (OPTIONS, &options), (LISTING, listing)];
+        for (name, text) in notes {
             let path = folder.join(name);
             write_private(&path, text).map_err(|error| TargetError::State(path, error))?;
         }
@@ -64,7 +71,7 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
 /// from then on somebody else may be writing notes.
 pub(super) fn forget() -> Result<(), TargetError> {
     let folder = folder()?;
-    for name in [NAME, POLICY, LISTING, LOCK] {
+    for name in [NAME, POLICY, OPTIONS, LISTING, LOCK] {
         let path = folder.join(name);
         gone(fs::remove_file(new(&path)), &path)?;
         gone(fs::remove_file(&path), &path)?;
