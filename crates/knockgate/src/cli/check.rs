@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use knockgate_compiler::diag::{Diagnostic, has_errors};
 
-use super::input::{MAX_BYTES, ScriptOptions, Text, read, understand};
+use super::input::{ScriptOptions, Text, read_source, understand};
 use super::output::{Answer, Output, counted};
 
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
 type Checked = Result<(Text, String, Vec<Diagnostic>), Answer>;
 
 fn checked(path: &Path, options: &ScriptOptions, output: &Output) -> anyhow::Result<Checked> {
-    Ok(read(path, MAX_BYTES, output)?.map(|text| {
+    Ok(read_source(path, output)?.map(|text| {
         let (policy, program, findings) = understand(&text, options);
         let counted =
             |number: usize, what: &str| format!("{number} {what}{}, ", if number == 1 { "" } else { "s" });

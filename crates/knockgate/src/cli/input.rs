@@ -112,7 +112,7 @@ impl Loaded {
 /// The policy or script at `path`, or how the command ends without it. What there is to say about it
 /// is said.
 pub fn load(path: &Path, options: &ScriptOptions, output: &Output) -> anyhow::Result<Result<Loaded, Answer>> {
-    let text = match read(path, MAX_BYTES, output)? {
+    let text = match read_source(path, output)? {
         Ok(text) => text,
         Err(answer) => return Ok(Err(answer)),
     };
@@ -143,8 +143,14 @@ pub fn understand(text: &Text, options: &ScriptOptions) -> Understood {
     (policy, program, findings)
 }
 
-/// Bytes that a policy or script may have. A policy has a bound of its own, which is lower.
-pub const MAX_BYTES: usize = 64 << 20;
+/// The text of the policy or script at `path`, or how the command ends without it.
+pub fn read_source(path: &Path, output: &Output) -> anyhow::Result<Result<Text, Answer>> {
+    let may_be_script = path.as_os_str() == "-" || path.extension().is_some_and(|end| end == "rsc");
+    read(path, if may_be_script { MAX_SCRIPT } else { frontend::toml::MAX_BYTES }, output)
+}
+
+/// Bytes that a script may have.
+const MAX_SCRIPT: usize = 64 << 20;
 
 /// The text at `path`, which may be `-` for standard input.
 pub fn read(path: &Path, most: usize, output: &Output) -> anyhow::Result<Result<Text, Answer>> {

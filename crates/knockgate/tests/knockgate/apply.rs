@@ -203,7 +203,7 @@ fn tables_of_others_are_as_they_were_and_remove_leaves_no_trace() {
         gateway.apply(&text);
         assert_eq!(others(&gateway), before);
     }
-    assert!(gateway.must("ls /run/knockgate/*").contains("policy.toml"));
+    assert!(gateway.must("ls /run/knockgate/*").contains("policy"));
     assert_eq!(gateway.knockgate(&["remove"]).expect(0).stdout, "removed: every port is as it was before\n");
     assert_eq!(all(&gateway), all_before);
     assert_eq!(gateway.must("ls /run"), "");
@@ -225,7 +225,7 @@ fn notes_hold_secrets_so_only_root_reads_them() {
     let Some(gateway) = gateway() else { return };
     gateway.apply(&policy("10s", ""));
     let modes = gateway.must("find /run/knockgate -type f -printf '%m %f\\n' | sort");
-    assert_eq!(modes, "600 listing\n600 lock\n600 name\n600 policy.toml\n");
+    assert_eq!(modes, "600 listing\n600 lock\n600 name\n600 options\n600 policy\n");
 }
 
 #[test]
