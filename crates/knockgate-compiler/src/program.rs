@@ -420,6 +420,20 @@ impl Program {
         self.chains_with_ids().find(|(_, chain)| chain.hook == Some(hook)).map(|(id, _)| id)
     }
 
+    /// The same with what rules add to lists staying as long as `of` says of the list and of the
+    /// time it stays now.
+    #[must_use]
+    pub fn with_lifetimes(mut self, of: impl Fn(ListId, Lifetime) -> Lifetime) -> Self {
+        let rules = self.chains.iter_mut().flat_map(|chain| &mut chain.rules);
+        for effect in rules.flat_map(|rule| &mut rule.then) {
+            if let Effect::Add { list, lifetime, .. } | Effect::AddDestination { list, lifetime, .. } = effect
+            {
+                *lifetime = of(*list, *lifetime);
+            }
+        }
+        self
+    }
+
     /// Every list with its id.
     pub fn lists_with_ids(&self) -> impl Iterator<Item = (ListId, &List)> {
         (0u32..).map(ListId).zip(&self.lists)

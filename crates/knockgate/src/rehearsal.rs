@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use knockgate_compiler::backend;
 use knockgate_compiler::lower::lower;
 use knockgate_compiler::policy::Policy;
+use knockgate_compiler::program::{Condition, ListId, Program, Verdict};
 use knockgate_compiler::time::Lifetime;
 
 use crate::lab::LabError;
@@ -158,20 +159,60 @@ pub struct Progress {
     pub act: String,
 }
 
-/// Tries out `policy`, with its durations cut to [`HURRIED`] and [`HURRIED_BAN`]. Needs root, or a user namespace of
-/// ours; takes some seconds a door.
+/// What is rehearsed, in a hurry: its durations are cut to [`HURRIED`] and [`HURRIED_BAN`].
+#[derive(Debug)]
+pub struct Piece {
+    /// The doors that are tried.
+    doors: Policy,
+    /// The rules that decide.
+    program: Program,
+    /// The list of who is banned.
+    bans: Option<ListId>,
+}
+
+impl Piece {
+    /// A policy.
+    pub fn of_policy(policy: &Policy) -> Self {
+        let doors = policy.clone().hurried(HURRIED, HURRIED_BAN);
+        let program = lower(&doors);
+        let bans = program.lists_with_ids().find(|(_, list)| &*list.name == "banned").map(|(id, _)| id);
+        Self { doors, program, bans }
+    }
+
+    /// A program of rules, with the doors that were recognised in it.
+    pub fn of_rules(program: &Program, doors: &Policy) -> Self {
+        let bans = banning(program);
+        let program = program.clone().with_lifetimes(|list, lifetime| {
+            lifetime.min(if bans.contains(&list) { HURRIED_BAN } else { HURRIED })
+        });
+        let doors = doors.clone().hurried(HURRIED, HURRIED_BAN);
+        Self { doors, program, bans: bans.first().copied() }
+    }
+}
+
+/// Lists that rules put sources on and that drop who is on them.
+fn banning(program: &Program) -> Vec<ListId> {
+    let rules = program.chains().iter().flat_map(|chain| &chain.rules);
+    let dropping = rules.filter(|rule| matches!(rule.verdict, Some(Verdict::Drop | Verdict::Reject(_))));
+    let listed = dropping.flat_map(|rule| &rule.when).filter_map(|condition| match condition {
+        Condition::Listed(list) if program[*list].timed.is_some() => Some(*list),
+        _ => None,
+    });
+    listed.collect()
+}
+
+/// Tries `piece` out. Needs root, or a user namespace of ours; takes some seconds a door.
 pub fn rehearse(
-    policy: &Policy,
+    piece: &Piece,
     seed: u64,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Report, RehearsalError> {
-    let policy = policy.clone().hurried(HURRIED, HURRIED_BAN);
-    let program = lower(&policy);
-    let stage = stage::Stage::build(&policy)?;
-    let ruleset = backend::nft::print(&program)
+    let Piece { doors: policy, program, .. } = piece;
+    let stage = stage::Stage::build(policy)?;
+    let ruleset = backend::nft::print(program)
         .map_err(|mut refused| RehearsalError::Unsayable(refused.swap_remove(0)))?;
     stage.gateway.nft(&ruleset.text)?;
-    let mut play = acts::Play::new(&stage, &policy, &program, seed);
+    let mut play = acts::Play::new(&stage, piece, seed);
     let acts = play.acts();
     let mut outcomes = vec![];
     for (done, act) in acts.iter().enumerate() {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::Context;
 use clap::Args;
-use knockgate::rehearsal::{HURRIED, HURRIED_BAN, Outcome, Progress, Report, Seen, rehearse};
+use knockgate::rehearsal::{HURRIED, HURRIED_BAN, Outcome, Piece, Progress, Report, Seen, rehearse};
 use serde_json::{Value, json};
 
 use super::input::{ScriptOptions, load};
@@ -46,7 +46,7 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
         }
     };
     let Some(policy) = &loaded.policy else { anyhow::bail!("only policies can be rehearsed so far") };
-    let report = rehearse(policy, seed, &mut show);
+    let report = rehearse(&Piece::of_policy(policy), seed, &mut show);
     if watched {
         output.tell("\r\x1b[K");
     }

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use knockgate_compiler::net::{Endpoint, Family, Packet, Port, Transport};
 use knockgate_compiler::policy::{Door, Knock, Policy, Service};
-use knockgate_compiler::program::{ListId, Program};
+use knockgate_compiler::program::ListId;
 use knockgate_compiler::sim::{Fate, Simulator};
 use knockgate_compiler::time::Moment;
 
 use super::packets::RawSocket;
 use super::stage::{Session, Stage, open};
-use super::{MOST_DOORS, Outcome, RehearsalError, Seen};
+use super::{MOST_DOORS, Outcome, Piece, RehearsalError, Seen};
 use crate::lab::Namespace;
 use crate::target::nft;
 
@@ -102,7 +102,8 @@ struct Held {
 pub(super) struct Play<'s> {
     stage: &'s Stage,
     policy: &'s Policy,
-    program: &'s Program,
+    /// The list of who is banned, and its set for IPv4.
+    bans: Option<(ListId, String)>,
     simulator: Simulator<'s>,
     began: Instant,
     packets: u64,
@@ -117,11 +118,12 @@ pub(super) struct Play<'s> {
 }
 
 impl<'s> Play<'s> {
-    pub(super) fn new(stage: &'s Stage, policy: &'s Policy, program: &'s Program, seed: u64) -> Self {
+    pub(super) fn new(stage: &'s Stage, piece: &'s Piece, seed: u64) -> Self {
+        let Piece { doors: policy, program, bans } = piece;
         Self {
             stage,
             policy,
-            program,
+            bans: bans.and_then(|list| Some((list, format!("{}4", program[program[list].timed?.pool].name)))),
             simulator: Simulator::new(program),
             began: Instant::now(),
             packets: 0,
@@ -279,16 +281,13 @@ impl<'s> Play<'s> {
     }
 
     fn banned(&self, source: IpAddr) -> Result<(Option<bool>, Option<bool>), RehearsalError> {
-        let Some(list) = self.ban_list() else { return Ok((None, None)) };
+        let Some((list, set)) = &self.bans else { return Ok((None, None)) };
         let now = self.moment(Instant::now());
-        let foretold = self.simulator.members(list, now).iter().any(|entry| entry.source == source);
-        let members = self.stage.gateway.run(|| nft::members("set", "banned4"))?;
+        let foretold = self.simulator.members(*list, now).iter().any(|entry| entry.source == source);
+        let set = set.clone();
+        let members = self.stage.gateway.run(move || nft::members("set", &set))?;
         let happened = members.iter().any(|element| element.source == source);
         Ok((Some(foretold), Some(happened)))
-    }
-
-    fn ban_list(&self) -> Option<ListId> {
-        self.program.lists_with_ids().find(|(_, list)| &*list.name == "banned").map(|(id, _)| id)
     }
 
     fn try_door(
