@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use knockgate_compiler::backend::nft;
+use knockgate_compiler::frontend::rsc;
 use knockgate_compiler::lower::lower;
 use knockgate_compiler::net::{Destination, Endpoint, Family, Packet, Payload, TcpFlags, echo_packet_size};
 use knockgate_compiler::policy::{Door, Host, Knock, Policy, Wrong};
 use knockgate_compiler::program::{Program, State};
 use knockgate_compiler::sim::{Change, Decision, Fate, Simulator};
 use knockgate_compiler::time::Moment;
-use knockgate_e2e::policies;
 use knockgate_e2e::random::Rng;
+use knockgate_e2e::{policies, scripts};
 
 const POLICIES: u64 = 1500;
 const CROWDS: u64 = 40;
@@ -206,4 +208,18 @@ fn doors_open_to_the_whole_sequence_alone_and_grants_end_on_time() {
 fn a_crowd_of_doors_that_share_all_their_knocks_opens_one_by_one() {
     let times: u64 = (0..CROWDS).map(|seed| expect_what_the_policy_says(seed, policies::crowd)).sum();
     assert!(times > CROWDS, "doors open so seldom that it says little: {times}");
+}
+
+#[test]
+fn a_script_that_is_exported_and_read_again_means_the_same() {
+    for seed in 1..=400 {
+        let (script, options) = scripts::script(seed);
+        let reading = rsc::read(&script, &options);
+        let again = rsc::read(&reading.config.export(), &options);
+        let [one, other] = [&reading, &again].map(|reading| {
+            let program = reading.program.as_ref().unwrap_or_else(|| panic!("{:?}", reading.findings));
+            nft::print(program).expect("only what is played").text
+        });
+        assert_eq!(one, other, "seed {seed}");
+    }
 }

@@ -284,6 +284,29 @@ const NO_MATCHERS: &[&str] = &[
     "passthrough",
 ];
 
+/// In which order matchers are looked at, whatever order they are written in: the protocol first, for
+/// others are about it, and lists last. None of them changes anything, so the order has no meaning.
+const ORDER: &[&str] = &[
+    "protocol",
+    "in-interface",
+    "in-interface-list",
+    "src-address",
+    "dst-address",
+    "dst-address-type",
+    "packet-size",
+    "ttl",
+    "hop-limit",
+    "src-port",
+    "dst-port",
+    "port",
+    "tcp-flags",
+    "icmp-options",
+    "connection-state",
+    "connection-nat-state",
+    "src-address-list",
+    "dst-address-list",
+];
+
 struct Reader<'c, 'f> {
     item: &'c Item,
     table: Table,
@@ -301,7 +324,12 @@ impl<'c> Reader<'c, '_> {
             return None;
         };
         let set = |set: &Set| set.value.text() != Some("") || set.value.negated;
-        let known = item.attributes.iter().filter(|set| !NO_MATCHERS.contains(&set.name.value.as_str()));
+        let mut known: Vec<&Set> =
+            item.attributes.iter().filter(|set| !NO_MATCHERS.contains(&set.name.value.as_str())).collect();
+        known.sort_by_key(|set| {
+            let place = ORDER.iter().position(|name| *name == set.name.value);
+            (place.unwrap_or(ORDER.len()), set.name.value.as_str())
+        });
         let mut matchers = vec![];
         for attribute in known {
             if set(attribute) {
