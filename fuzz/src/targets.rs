@@ -39,9 +39,3 @@ pub const TARGETS: [Target; 6] = [
 pub fn named(name: &str) -> Option<Target> {
     TARGETS.into_iter().find(|target| target.name == name)
 }
-
-/// Whether a character stands for a byte of a script that is no text. Where it stands in the script
-/// itself, it is written as that byte, and several of those may be another text.
-fn is_stand_in(character: char) -> bool {
-    ('\u{F780}'..='\u{F7FF}').contains(&character)
-}

@@ -1,12 +1,12 @@
+use knockgate_compiler::backend::nft;
 use knockgate_compiler::diag::{Code, Diagnostic, Severity, Span, has_errors};
 use knockgate_compiler::frontend::rsc::ast::{
     Argument, Command, Condition, Conditions, Content, Scope, Statement, Value,
 };
 use knockgate_compiler::frontend::rsc::config::Config;
-use knockgate_compiler::frontend::rsc::{Script, parse};
+use knockgate_compiler::frontend::rsc::{self, Script, parse};
 
 use super::findings::{check, check_span, check_suggestions};
-use super::is_stand_in;
 
 /// Findings that are told of a script: 500 errors, 500 warnings, and that there are more.
 const MOST_FINDINGS: usize = 1001;
@@ -30,22 +30,34 @@ pub(super) fn run(bytes: &[u8]) {
         Statement::Run(command) => Some(command),
         _ => None,
     });
-    for command in commands.filter(|command| is_known(command, &text, &found)).take(MOST_PRINTED) {
+    for command in commands.filter(|command| is_known(command, &found)).take(MOST_PRINTED) {
         reads_again(command, &text);
     }
     check_suggestions(&text, &found, |mended| parse(mended).1);
     carried_out(&script, &text, &found);
+    understood(&text);
 }
 
-/// What a router holds after a sound script, it holds after the export of that as well. What routers
-/// show has attributes that no command sets.
+/// Whatever a script says, it has a meaning or an error, and what has a meaning can be told to nft or is
+/// refused by name.
+fn understood(text: &str) {
+    let reading = rsc::read(text, &rsc::translate::Options::default());
+    check(text, &reading.findings, MOST_FINDINGS);
+    assert_eq!(reading.program.is_none(), has_errors(&reading.findings), "{text}");
+    if let Some(program) = reading.program {
+        let refused = nft::print(&program).err().unwrap_or_default();
+        check(text, &refused.iter().map(nft::Unsayable::finding).collect::<Vec<_>>(), usize::MAX);
+    }
+}
+
+/// What a router holds after a sound script, it holds after the export of that as well.
 fn carried_out(script: &Script, text: &str, found: &[Diagnostic]) {
-    let sound = !has_errors(found) && !found.iter().any(|finding| finding.code == Code::Output);
+    let sound = !has_errors(found);
     let (config, found) = Config::of(script);
     check(text, &found, MOST_FINDINGS);
     let exported = config.export();
     let has_gaps = exported.contains("#error exporting");
-    if sound && !has_gaps && !text.contains(is_stand_in) {
+    if sound && !has_gaps {
         let (again, found) = parse(&exported);
         assert_eq!(found, [], "{exported}");
         assert_eq!(Config::of(&again).0.export(), exported);
@@ -131,12 +143,12 @@ impl Tree<'_> {
 }
 
 /// Whether all of a command was read: it is one of a menu that we know, and nothing in it was refused.
-fn is_known(command: &Command, text: &str, found: &[Diagnostic]) -> bool {
+fn is_known(command: &Command, found: &[Diagnostic]) -> bool {
     let Span { start, end } = command.span;
     let mut errors = found.iter().filter(|finding| finding.severity == Severity::Error);
     let refused = errors.any(|error| error.primary.span.start <= end && start <= error.primary.span.end);
     let known = command.scope == Scope::Menu && command.menu.known().is_some();
-    known && !refused && !text[start..end].contains(is_stand_in)
+    known && !refused
 }
 
 fn reads_again(command: &Command, text: &str) {

@@ -7,8 +7,6 @@ use knockgate_compiler::frontend::rsc::ast::{Argument, Statement};
 use knockgate_compiler::net::{Endpoint, Interface, Port, Prefix, PrefixError};
 use knockgate_compiler::time::Lifetime;
 
-use super::is_stand_in;
-
 /// Reads each line as every kind of value.
 pub(super) fn run(bytes: &[u8]) {
     for text in String::from_utf8_lossy(bytes).lines() {
@@ -64,4 +62,10 @@ fn of_scripts(text: &str) {
     let [Statement::Run(command)] = &script.statements[..] else { panic!("{line}: {script:?}") };
     let [Argument::Plain(value)] = &command.arguments[..] else { panic!("{line}: {command:?}") };
     assert_eq!(value.text(), Some(text), "{line}");
+}
+
+/// Whether a character stands for a byte of a script that is no text. Where it stands in the script
+/// itself, it is written as that byte, and several of those may be another text.
+fn is_stand_in(character: char) -> bool {
+    ('\u{F780}'..='\u{F7FF}').contains(&character)
 }

@@ -65,9 +65,10 @@ pub fn read(text: &str, options: &Options) -> Reading {
     findings.extend(misread);
     let (program, mistranslated) = translate::translate(&config, &rules, options);
     findings.extend(mistranslated);
-    findings.sort_by_key(|finding| finding.primary.span);
     let program = program.filter(|_| !has_errors(&findings));
-    Reading { config, program, findings }
+    let mut told = findings::Findings::default();
+    findings.into_iter().for_each(|finding| told.push(finding));
+    Reading { config, program, findings: told.into_sorted(text.len()) }
 }
 
 #[cfg(test)]

@@ -209,19 +209,29 @@ pub(super) fn is_bare(byte: u8) -> bool {
         && !matches!(byte, b';' | b'"' | b'\\' | b'$' | b'(' | b')' | b'[' | b']' | b'{' | b'}')
 }
 
-/// Bytes that are no UTF-8 stand in the private use area, so that no two texts become one.
+/// Bytes that are no UTF-8 stand in the private use area, so that no two texts become one. A character
+/// that is there already stands as its bytes.
 const STRANGE: u32 = 0xF700;
 
 /// Decoded bytes as a text.
 pub(super) fn to_text(bytes: Vec<u8>) -> String {
     let bytes = match String::from_utf8(bytes) {
-        Ok(text) => return text,
+        Ok(text) if !text.contains(|c| strange_byte(c).is_some()) => return text,
+        Ok(text) => text.into_bytes(),
         Err(error) => error.into_bytes(),
     };
+    let stand_in = |byte: &u8| char::from_u32(STRANGE + u32::from(*byte));
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().filter_map(|byte| char::from_u32(STRANGE + u32::from(*byte))));
+        for character in chunk.valid().chars() {
+            match strange_byte(character) {
+                Some(_) => {
+                    text.extend(character.encode_utf8(&mut [0; 4]).as_bytes().iter().filter_map(stand_in));
+                }
+                None => text.push(character),
+            }
+        }
+        text.extend(chunk.invalid().iter().filter_map(stand_in));
     }
     text
 }

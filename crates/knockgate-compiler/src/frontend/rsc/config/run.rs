@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::super::ast::{Argument, Command, Content, Row, Scope, Statement, Table, Value};
 use super::super::findings::Findings;
+use super::super::menus::known;
 use super::items::{Items, put};
 use super::order::{Place, Slot};
 use super::which::no_item;
@@ -335,6 +336,8 @@ impl Run<'_> {
         }
         let mut attributes = vec![];
         give(&mut attributes, &row.attributes);
+        // A router shows more than it can be told: packets, bytes.
+        attributes.retain(|set| known(path).is_some_and(|menu| menu.attribute(&set.name.value).is_some()));
         if let Some(comment) = &row.comment {
             put(&mut attributes, set_at("comment", &comment.value, comment.span));
         }
