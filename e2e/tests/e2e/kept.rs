@@ -305,3 +305,16 @@ fn a_packet_that_is_neither_from_a_port_nor_to_it_differs_in_both() {
     let packets = [(333, 22), (40_000, 333), (40_000, 22)].map(|(from, to)| syn(address(STRANGER), from, to));
     assert_eq!(accepted(&program, &at_once(packets)), 1);
 }
+
+#[test]
+fn a_packet_of_no_connection_is_of_none_that_was_redirected() {
+    if !able() {
+        return;
+    }
+    let program = program(|builder, input| {
+        builder.rule(input, rule(vec![Condition::Redirected.negated()], vec![], Verdict::Accept));
+        builder.rule(input, rule(vec![], vec![], Verdict::Drop));
+    });
+    let lost = segment(STRANGER, 1, 22, TcpFlags::SYN.with(TcpFlags::ACK));
+    assert_eq!(accepted(&program, &at_once([lost, syn(address(STRANGER), 2, 22)])), 2);
+}

@@ -504,7 +504,12 @@ impl Printer<'_> {
             Condition::From(interfaces) => format!("iifname != {}", interface_set(interfaces)),
             Condition::State(states) if *states == States::of(&[]) => return always(),
             Condition::State(states) => format!("ct state != {{ {} }}", state_set(*states)),
-            Condition::Redirected => "ct status & dnat == 0".to_owned(),
+            // A packet of no connection has no status, and every match on one fails.
+            Condition::Redirected => {
+                let none = "{ invalid, untracked }";
+                let not = format!("ct state != {none} ct status & dnat == 0");
+                return vec![format!("ct state {none}"), not];
+            }
             Condition::Family(wanted) => return if *wanted == family { vec![] } else { always() },
             Condition::Transport(transport) => format!("meta l4proto != {transport}"),
             Condition::Protocol(number) => format!("meta l4proto != {number}"),
