@@ -5,6 +5,7 @@
 //! Nothing here touches files, clocks, processes or the network.
 #![forbid(unsafe_code)]
 
+mod console;
 pub mod net;
 pub mod time;
 

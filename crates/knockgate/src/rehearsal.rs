@@ -50,7 +50,7 @@ pub enum RehearsalError {
     /// A packet that was sent did not arrive.
     Lost,
     /// The gateway's packet filter has no words for this, and perhaps for more.
-    Unsayable(backend::nft::Unsayable),
+    Unsayable(backend::Unsayable),
 }
 
 impl fmt::Display for RehearsalError {

@@ -1,21 +1,26 @@
 //! What a policy says, held against what the simulator does, without a kernel.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use knockgate_compiler::backend::nft;
-use knockgate_compiler::frontend::rsc;
+use knockgate_compiler::backend::routeros::{self, Options, Script, Shaped, Version};
+use knockgate_compiler::diag::Code;
+use knockgate_compiler::frontend::{self, rsc};
 use knockgate_compiler::lower::lower;
-use knockgate_compiler::net::{Destination, Endpoint, Family, Packet, Payload, TcpFlags, echo_packet_size};
+use knockgate_compiler::net::{
+    Destination, Endpoint, Family, Packet, Payload, TcpFlags, echo_packet_size, truncate,
+};
 use knockgate_compiler::policy::{Door, Host, Knock, Policy, Wrong};
-use knockgate_compiler::program::{Program, State};
-use knockgate_compiler::sim::{Change, Decision, Fate, Simulator};
+use knockgate_compiler::program::{Builder, Condition, Effect, Hook, Program, Rule, State, Switch, Verdict};
+use knockgate_compiler::sim::{Change, Decision, Entry, Fate, Simulator};
 use knockgate_compiler::time::Moment;
 use knockgate_e2e::random::Rng;
-use knockgate_e2e::{policies, scripts};
+use knockgate_e2e::{policies, programs, scripts};
 
 const POLICIES: u64 = 1500;
 const CROWDS: u64 = 40;
+const PROGRAMS: u64 = 4000;
 
 /// What a source has done at one door, by the words of the policy.
 #[derive(Clone, Default)]
@@ -222,4 +227,174 @@ fn a_script_that_is_exported_and_read_again_means_the_same() {
         });
         assert_eq!(one, other, "seed {seed}");
     }
+}
+
+const ROUTERS: Options = Options { final_drop: true, version: Version::V7 };
+
+/// A random policy that a router's rules can say but for how they combine, and its text.
+fn for_routers(rng: &mut Rng) -> (Policy, String) {
+    loop {
+        let mut text = policies::text(rng).replace("\"out*\"", "[\"out0\", \"out1\"]");
+        if !text.contains("defaults.wrong") {
+            text.insert_str(0, "defaults.wrong = \"reset\"\n");
+        }
+        let wrong = rng.pick(&["\"ignore\"", "\"cooldown 1s\"", "\"cooldown 2s\""]);
+        let text = text.replace("\"reset\"", wrong);
+        if let (Some(policy), _) = frontend::toml::parse(&text) {
+            return (policy, text);
+        }
+    }
+}
+
+/// The script is in the language of routers, and every rule can be found by its comment.
+fn expect_a_script(shaped: &Shaped, seed: u64) {
+    let Script { install, .. } = routeros::print(shaped, ROUTERS);
+    let (_, findings) = frontend::rsc::parse(&install);
+    let other = findings.iter().find(|finding| finding.code != Code::NotFollowed);
+    assert!(other.is_none(), "seed {seed}: {other:#?}\n{install}");
+    let bare = install.lines().find(|line| line.contains("add ") && !line.contains(" comment="));
+    assert_eq!(bare, None, "seed {seed}");
+}
+
+/// Who is on each list, in an order of its own.
+fn listed(program: &Program, simulator: &Simulator<'_>, now: Moment) -> Vec<Vec<Entry>> {
+    let members = |list| {
+        let mut members = simulator.members(list, now);
+        members.sort_unstable();
+        members
+    };
+    program.lists_with_ids().map(|(list, _)| members(list)).collect()
+}
+
+/// What a router is said to do less exactly: packets with extension headers, and networks on lists.
+fn is_said_exactly(packet: &Packet) -> bool {
+    let shares_a_network = "2001:db8:1::2".parse() == Ok(packet.source);
+    !packet.extension_headers && !shares_a_network
+}
+
+/// Lists of networks hold their first address, those of single addresses the one that was seen.
+fn of_networks(mut lists: Vec<Vec<Entry>>, program: &Program) -> Vec<Vec<Entry>> {
+    for (members, list) in lists.iter_mut().zip(program.lists()) {
+        let bits = list.timed.map_or(128, |timed| timed.v6_bits);
+        for entry in members.iter_mut().filter(|entry| entry.source.is_ipv6()) {
+            entry.source = truncate(entry.source, bits);
+        }
+        members.sort_unstable();
+    }
+    lists
+}
+
+/// The program without what no router says, so that the rest is tried: tracks, removals, wildcards,
+/// and what is said less exactly.
+fn without_the_unsayable(program: &Program) -> Program {
+    let mut builder = Builder::new(vec!["out0".parse().expect("a name")]);
+    let pools: Vec<_> =
+        program.pools().iter().map(|pool| builder.pool(&pool.name, pool.capacity, pool.shared)).collect();
+    for list in program.lists() {
+        match list.timed {
+            Some(timed) => builder.mixed_list(&list.name, list.fixed.clone(), pools[timed.pool.index()], 128),
+            None => builder.static_list(&list.name, list.fixed.clone()),
+        };
+    }
+    let chains: Vec<_> =
+        program.chains().iter().map(|chain| builder.chain(&chain.name, chain.hook)).collect();
+    for (chain, id) in program.chains().iter().zip(chains) {
+        for rule in &chain.rules {
+            builder.rule(id, without_the_unsayable_in(rule, chain.hook == Some(Hook::Prerouting)));
+        }
+    }
+    builder.seal().expect("it has fewer rules than one that was sealed")
+}
+
+fn without_the_unsayable_in(rule: &Rule, nat: bool) -> Rule {
+    let sayable = |condition: &Condition| {
+        let text = format!("{condition:?}");
+        !text.contains("out*") && !text.contains("NoExtensionHeaders")
+    };
+    let mut rule = rule.clone();
+    rule.when.retain(sayable);
+    rule.then.retain(|effect| !matches!(effect, Effect::Remove(_) | Effect::Move { .. } | Effect::Forget(_)));
+    rule.verdict = rule.verdict.filter(|verdict| match verdict {
+        Verdict::Switch(Switch::TrackPort(..) | Switch::TrackEcho(..)) => false,
+        Verdict::Drop | Verdict::Reject(_) => !nat,
+        _ => true,
+    });
+    rule
+}
+
+/// How many packets were played, or what of the program was refused.
+fn expect_that_routers_do_the_same_by_rules(seed: u64) -> Result<usize, String> {
+    let (program, trace) = programs::case(seed);
+    let program = without_the_unsayable(&program);
+    let shaped = match routeros::shape(&program, ROUTERS) {
+        Ok(shaped) => {
+            expect_a_script(&shaped, seed);
+            shaped.program
+        }
+        Err(refused) => return Err(refused[0].what.clone()),
+    };
+    let again = routeros::shape(&shaped, ROUTERS).expect("it has its shape").program;
+    assert_eq!(shaped, again, "seed {seed}: it is shaped anew");
+    let (mut meant, mut said) = (Simulator::new(&program), Simulator::new(&shaped));
+    let (mut now, mut rng) = (Moment::default(), Rng::new(seed));
+    for shot in &trace {
+        now = Moment::from_millis(now.as_millis() + rng.below(200) as u64);
+        let (expected, decided) = (meant.play(now, &shot.packet), said.play(now, &shot.packet));
+        let about = || format!("seed {seed} at {now}: {:?}\n{expected:#?}\n{decided:#?}", shot.packet);
+        assert_eq!(expected.fate, decided.fate, "{}", about());
+        assert_eq!(listed(&program, &meant, now), listed(&shaped, &said, now), "{}", about());
+    }
+    Ok(trace.len())
+}
+
+#[test]
+fn what_a_router_is_told_means_what_the_rules_mean() {
+    let mut refused: BTreeMap<String, u64> = BTreeMap::new();
+    let mut packets = 0;
+    for seed in 0..PROGRAMS {
+        match expect_that_routers_do_the_same_by_rules(seed) {
+            Ok(played) => packets += played,
+            Err(what) => *refused.entry(what).or_default() += 1,
+        }
+    }
+    eprintln!("{packets} packets; refused of {PROGRAMS}: {refused:#?}");
+    assert!(packets as u64 > 5 * PROGRAMS, "so many are refused that it says little");
+}
+
+/// How many packets were played, or `None` if the policy was refused.
+fn expect_that_routers_do_the_same(seed: u64) -> Option<usize> {
+    let mut rng = Rng::new(seed);
+    let (policy, text) = for_routers(&mut rng);
+    let program = lower(&policy);
+    let shaped = routeros::shape(&program, ROUTERS).ok()?;
+    expect_a_script(&shaped, seed);
+    let shaped = shaped.program;
+    let again = routeros::shape(&shaped, ROUTERS).expect("it has its shape").program;
+    assert_eq!(shaped, again, "seed {seed}: it is shaped anew\n{text}");
+    let (mut meant, mut said) = (Simulator::new(&program), Simulator::new(&shaped));
+    let (mut now, mut played) = (Moment::default(), 0);
+    for _ in 0..4 {
+        for shot in
+            policies::trace(&mut rng, &policy).into_iter().filter(|shot| is_said_exactly(&shot.packet))
+        {
+            now = Moment::from_millis(now.as_millis() + pause(&mut rng));
+            let (expected, decided) = (meant.play(now, &shot.packet), said.play(now, &shot.packet));
+            let about =
+                || format!("seed {seed} at {now}: {:?}\n{expected:#?}\n{decided:#?}\n{text}", shot.packet);
+            assert_eq!(expected.fate, decided.fate, "{}", about());
+            let expected = listed(&program, &meant, now);
+            let held = of_networks(listed(&shaped, &said, now), &program);
+            assert_eq!(expected, held, "{}", about());
+            played += 1;
+        }
+    }
+    Some(played)
+}
+
+#[test]
+fn what_a_router_is_told_means_what_the_policy_means() {
+    let played: Vec<usize> = (0..POLICIES).filter_map(expect_that_routers_do_the_same).collect();
+    let packets: usize = played.iter().sum();
+    eprintln!("{} of {POLICIES} policies, {packets} packets", played.len());
+    assert!(played.len() as u64 > POLICIES * 8 / 10, "so many are refused that it says little");
 }

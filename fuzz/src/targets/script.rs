@@ -1,4 +1,4 @@
-use knockgate_compiler::backend::nft;
+use knockgate_compiler::backend::{Unsayable, nft};
 use knockgate_compiler::diag::{Code, Diagnostic, Severity, Span, has_errors};
 use knockgate_compiler::frontend::rsc::ast::{
     Argument, Command, Condition, Conditions, Content, Scope, Statement, Value,
@@ -46,7 +46,7 @@ fn understood(text: &str) {
     assert_eq!(reading.program.is_none(), has_errors(&reading.findings), "{text}");
     if let Some(program) = reading.program {
         let refused = nft::print(&program).err().unwrap_or_default();
-        check(text, &refused.iter().map(nft::Unsayable::finding).collect::<Vec<_>>(), usize::MAX);
+        check(text, &refused.iter().map(Unsayable::finding).collect::<Vec<_>>(), usize::MAX);
     }
 }
 

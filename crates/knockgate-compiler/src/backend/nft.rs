@@ -19,11 +19,11 @@ use std::fmt::{self, Write};
 use std::ops::RangeInclusive;
 use std::slice;
 
-use crate::diag::{Code, Diagnostic, Span};
+use super::{Number, Unsayable, merged};
 use crate::net::{Endpoint, Family, Interface, Prefix, Transport, echo_packet_size, echo_request_type};
 use crate::program::{
-    Chain, ChainId, Condition, Effect, Expiry, Hook, List, ListId, Origin, PoolId, PortEnd, Program, Refusal,
-    Rule, State, States, Switch, Timed, TrackId, Verdict,
+    Chain, ChainId, Condition, Effect, Expiry, Hook, List, ListId, PoolId, PortEnd, Program, Refusal, Rule,
+    State, States, Switch, Timed, TrackId, Verdict,
 };
 use crate::time::Lifetime;
 
@@ -67,24 +67,6 @@ impl Set {
     }
 }
 
-/// What nftables cannot say as the program means it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unsayable {
-    /// The words, as they stand in the rule.
-    pub what: String,
-    /// The rule.
-    pub origin: Origin,
-}
-
-impl Unsayable {
-    /// It as a finding at the place that the rule comes from.
-    pub fn finding(&self) -> Diagnostic {
-        let span = self.origin.span.unwrap_or(Span { start: 0, end: 0 });
-        let message = format!("nftables has nothing that means `{}`", self.what);
-        Diagnostic::error(Code::Unsayable, span, message).note(format!("the rule is {}", self.origin.what))
-    }
-}
-
 /// The ruleset of `program`, or everything in it that a ruleset cannot say. A program made from a
 /// policy has nothing of that kind.
 pub fn print(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
@@ -94,7 +76,8 @@ pub fn print(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
 }
 
 fn unsayable(rule: &Rule) -> Vec<Unsayable> {
-    let refused = |what: String| Unsayable { what, origin: rule.origin.clone() };
+    let refused =
+        |what: String| Unsayable { target: "nftables", what, origin: rule.origin.clone(), hint: None };
     let tarpit = rule.verdict == Some(Verdict::Reject(Refusal::Tarpit));
     let opaque = rule.when.iter().filter_map(|condition| match condition {
         Condition::Opaque(words) => Some(words),
@@ -954,35 +937,6 @@ fn range_set<T: Number>(ranges: &[RangeInclusive<T>]) -> String {
         [one] => range(one),
         many => format!("{{ {} }}", joined(many.iter().map(range), ", ")),
     }
-}
-
-/// A field of a header, as wide as this.
-trait Number: Copy + Ord + fmt::Display + TryFrom<u32> + Into<u32> {
-    const MAX: u32;
-}
-
-impl Number for u8 {
-    const MAX: u32 = 0xff;
-}
-
-impl Number for u16 {
-    const MAX: u32 = 0xffff;
-}
-
-/// The same numbers in ranges that neither overlap nor touch, for nft refuses those that do.
-fn merged<T: Number>(ranges: &[RangeInclusive<T>]) -> Vec<RangeInclusive<T>> {
-    let mut sorted: Vec<_> = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
-    sorted.sort_by_key(|range| *range.start());
-    let mut found: Vec<RangeInclusive<T>> = vec![];
-    for next in sorted {
-        match found.last_mut() {
-            Some(last) if (*next.start()).into() <= (*last.end()).into() + 1 => {
-                *last = *last.start()..=*last.end().max(next.end());
-            }
-            _ => found.push(next),
-        }
-    }
-    found
 }
 
 /// All other numbers. What is not in a range is said so, for of two `!=` on neighbouring fields nft

@@ -22,9 +22,9 @@ pub mod config;
 pub mod rules;
 pub mod translate;
 
+pub use crate::console::quoted;
 pub use ast::Script;
 pub use menus::{Attribute, KNOWN, Known};
-pub use print::quoted;
 pub use typed::{duration, items, range, truth};
 
 use config::Config;

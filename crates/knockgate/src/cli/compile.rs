@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use knockgate_compiler::backend::Unsayable;
+use knockgate_compiler::backend::routeros::{self, Version};
 
-use super::input::{ScriptOptions, load};
+use super::input::{Loaded, ScriptOptions, load};
 use super::output::{Answer, Output};
 
 #[derive(Debug, Args)]
@@ -16,15 +18,59 @@ pub struct Options {
     /// What to compile to
     #[arg(long, value_enum, default_value_t = Target::Nft)]
     to: Target,
+    #[command(flatten, next_help_heading = "For --to routeros")]
+    routeros: RouterOs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Target {
     /// An nftables ruleset, for `nft -f`
     Nft,
+    /// A script for `/import` on a MikroTik router
+    Routeros,
+}
+
+#[derive(Debug, Args)]
+struct RouterOs {
+    /// The router's version of RouterOS; without it, 7
+    #[arg(long, value_enum, value_name = "VERSION")]
+    ros: Option<Ros>,
+    /// Also drop whatever nobody is granted, rather than leave that to the router's own rules
+    #[arg(long)]
+    final_drop: bool,
+    /// Print the script that takes everything of ours away
+    #[arg(long)]
+    uninstall: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Ros {
+    /// 6.49
+    #[value(name = "6")]
+    Six,
+    /// 7
+    #[value(name = "7")]
+    Seven,
+}
+
+impl RouterOs {
+    fn is_default(&self) -> bool {
+        self.ros.is_none() && !self.final_drop && !self.uninstall
+    }
+
+    fn options(&self) -> routeros::Options {
+        let version = match self.ros {
+            Some(Ros::Six) => Version::V6,
+            Some(Ros::Seven) | None => Version::V7,
+        };
+        routeros::Options { final_drop: self.final_drop, version }
+    }
 }
 
 pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
+    if options.to != Target::Routeros && !options.routeros.is_default() {
+        anyhow::bail!("--ros, --final-drop and --uninstall are for --to routeros");
+    }
     let loaded = match load(&options.policy, &options.script, output)? {
         Ok(loaded) => loaded,
         Err(answer) => return Ok(answer),
@@ -34,6 +80,28 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
             Ok(ruleset) => output.print(&ruleset.text)?,
             Err(answer) => return Ok(answer),
         },
+        Target::Routeros => return script(&loaded, &options.routeros, output),
     }
+    Ok(Answer::Fine)
+}
+
+fn script(loaded: &Loaded, options: &RouterOs, output: &Output) -> anyhow::Result<Answer> {
+    let shaped = match routeros::shape(&loaded.program, options.options()) {
+        Ok(shaped) => shaped,
+        Err(refused) => {
+            let findings: Vec<_> = refused.iter().map(Unsayable::finding).collect();
+            output.report(&loaded.text.source(), &findings)?;
+            return Ok(Answer::Findings);
+        }
+    };
+    let script = routeros::print(&shaped, options.options());
+    if options.uninstall {
+        output.print(&script.uninstall)?;
+        return Ok(Answer::Fine);
+    }
+    for note in &shaped.notes {
+        output.warn(&note.to_string());
+    }
+    output.print(&script.install)?;
     Ok(Answer::Fine)
 }

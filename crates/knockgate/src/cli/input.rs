@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use clap::{Args, FromArgMatches};
+use knockgate_compiler::backend::Unsayable;
 use knockgate_compiler::backend::nft::{self, Ruleset};
 use knockgate_compiler::diag::{Code, Diagnostic, Source, Span};
 use knockgate_compiler::frontend::{self, rsc};
@@ -101,7 +102,7 @@ impl Loaded {
         match nft::print(&self.program) {
             Ok(ruleset) => Ok(Ok(ruleset)),
             Err(refused) => {
-                let findings: Vec<_> = refused.iter().map(nft::Unsayable::finding).collect();
+                let findings: Vec<_> = refused.iter().map(Unsayable::finding).collect();
                 output.report(&self.text.source(), &findings)?;
                 Ok(Err(Answer::Findings))
             }

@@ -68,6 +68,43 @@ fn warnings_do_not_mix_with_the_ruleset() {
     assert!(said.stderr.contains("warning[P040]"), "{said:#?}");
 }
 
+/// `examples/home.toml` as a router can have it.
+fn for_a_router() -> String {
+    let home = examples().into_iter().find(|(path, _)| path.ends_with("/home.toml")).expect("an example").1;
+    format!("defaults.wrong = \"cooldown 10s\"\n{home}")
+}
+
+#[test]
+fn scripts_for_routers_come_with_warnings_of_what_they_say_less_exactly() {
+    let said = run(&mut knockgate(&["compile", "-", "--to", "routeros"]), &for_a_router()).expect(0);
+    assert!(said.stdout.contains("\n/ip firewall filter\nadd chain=knockgate-input "), "{said:#?}");
+    assert!(said.stderr.contains("warning: what nobody is granted goes on to the router's own rules"));
+    let drops = run(&mut knockgate(&["compile", "-", "--to", "routeros", "--final-drop"]), &for_a_router());
+    assert!(drops.expect(0).stdout.contains("comment=\"knockgate: everything else from outside\""));
+}
+
+#[test]
+fn a_script_takes_away_what_another_one_adds() {
+    let arguments = ["compile", "-", "--to", "routeros", "--ros", "6", "--uninstall"];
+    let said = run(&mut knockgate(&arguments), &for_a_router()).expect(0);
+    assert!(said.stdout.contains("/ip firewall filter remove [find comment=\"knockgate: enter input\"]\n"));
+    assert!(!said.stdout.contains("add ") && said.stderr.is_empty(), "{said:#?}");
+}
+
+#[test]
+fn what_a_router_cannot_say_is_refused_with_a_way_out() {
+    let text = for_a_router().replace("cooldown 10s", "reset");
+    let said = run(&mut knockgate(&["compile", "-", "--to", "routeros"]), &text).expect(1);
+    assert!(said.stdout.is_empty() && said.stderr.matches("error[R030]").count() == 1, "{said:#?}");
+    assert!(said.stderr.contains("wrong = \"cooldown 10s\""), "{said:#?}");
+}
+
+#[test]
+fn options_of_one_target_are_not_for_another() {
+    let said = run(&mut knockgate(&["compile", "-", "--final-drop"]), &for_a_router()).expect(2);
+    assert!(said.stderr.contains("--to routeros"), "{said:#?}");
+}
+
 #[test]
 fn every_code_is_explained() {
     let list = run(&mut knockgate(&["explain"]), "").expect(0).stdout;

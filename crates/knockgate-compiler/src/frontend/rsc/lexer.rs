@@ -1,5 +1,6 @@
 //! Characters: blanks, words, escapes, and brackets that belong together.
 
+use crate::console::{STRANGE, strange_byte};
 use crate::diag::Span;
 
 /// A place in a text.
@@ -209,10 +210,6 @@ pub(super) fn is_bare(byte: u8) -> bool {
         && !matches!(byte, b';' | b'"' | b'\\' | b'$' | b'(' | b')' | b'[' | b']' | b'{' | b'}')
 }
 
-/// Bytes that are no UTF-8 stand in the private use area, so that no two texts become one. A character
-/// that is there already stands as its bytes.
-const STRANGE: u32 = 0xF700;
-
 /// Decoded bytes as a text.
 pub(super) fn to_text(bytes: Vec<u8>) -> String {
     let bytes = match String::from_utf8(bytes) {
@@ -234,12 +231,6 @@ pub(super) fn to_text(bytes: Vec<u8>) -> String {
         text.extend(chunk.invalid().iter().filter_map(stand_in));
     }
     text
-}
-
-/// The byte that `character` stands for, if it is such a stand-in.
-pub(super) fn strange_byte(character: char) -> Option<u8> {
-    let byte = u32::from(character).checked_sub(STRANGE).filter(|byte| *byte >= 0x80)?;
-    u8::try_from(byte).ok()
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! Commands as they are typed, each with its whole menu.
 
-use std::fmt::Write;
-
 use super::ast::{Argument, Command, Condition, Conditions, Content, Relation, Scope, Value};
-use super::lexer::strange_byte;
+use crate::console::quoted;
 
 impl Command {
     /// The command on one line, with its menu and all names in full. What only a router can work
@@ -82,58 +80,5 @@ fn push_value(text: &mut String, value: &Value, source: &str) {
             text.push_str(&quoted(content));
         }
         _ => text.push_str(value.raw(source)),
-    }
-}
-
-/// `text` as a value: bare where it can be, otherwise in quotes and on one line.
-pub fn quoted(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._/:,*@+-".contains(&byte);
-    if !text.is_empty() && text != "where" && text.bytes().all(is_plain) {
-        return text.to_owned();
-    }
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for character in text.chars() {
-        push_escaped(&mut out, character);
-    }
-    out.push('"');
-    out
-}
-
-fn push_escaped(out: &mut String, character: char) {
-    match character {
-        '"' | '\\' | '$' => out.extend(['\\', character]),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        _ => match strange_byte(character)
-            .or_else(|| u8::try_from(character).ok().filter(u8::is_ascii_control))
-        {
-            // Writing to a string never fails.
-            Some(byte) => write!(out, "\\{byte:02X}").unwrap_or_default(),
-            None => out.push(character),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_are_quoted_where_the_console_needs_it() {
-        let all = [
-            ("input", "input"),
-            ("10.0.0.0/8", "10.0.0.0/8"),
-            ("", r#""""#),
-            ("ICMP + Http", r#""ICMP + Http""#),
-            (r#"a"b\c$d"#, r#""a\"b\\c\$d""#),
-            ("a\r\nb\u{7f}", r#""a\r\nb\7F""#),
-            ("\u{F7E2}", r#""\E2""#),
-            ("where", r#""where""#),
-        ];
-        for (text, expected) in all {
-            assert_eq!(quoted(text), expected);
-        }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::super::print::quoted;
 use super::{Config, Item, Set};
+use crate::console::quoted;
 
 pub(super) fn export(config: &Config) -> String {
     let mut menus: Vec<_> = config.menus().collect();

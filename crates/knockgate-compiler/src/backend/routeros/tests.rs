@@ -1,0 +1,144 @@
+use super::*;
+use crate::diag::Code;
+use crate::frontend::{rsc, toml};
+use crate::lower::lower;
+
+const OPTIONS: Options = Options { final_drop: true, version: Version::V7 };
+
+const HOME: &str = r#"
+    outside = ["ether1", "ether2"]
+    public = ["443/tcp", "51820/udp"]
+    allow = ["198.51.100.0/24", "2001:db8:1::/48"]
+    exempt = ["192.0.2.1", "192.0.2.53"]
+    defaults.wrong = "cooldown 10s"
+    traps = { ports = ["23/tcp", "445/tcp", "31337/udp"], strikes = 2 }
+    door.ssh = { knock = ["17042/tcp", "4813/udp", "28077/tcp", "ping/100"], opens = ["22/tcp", "80/tcp at 10.0.0.5"] }
+    door.web = { knock = ["17042/tcp", "999/tcp", "28077/tcp"], opens = "8443/tcp to 10.0.0.6:443" }
+    door.old = { knock = ["1/tcp", "2/tcp", "1/tcp"], opens = "23000/tcp to [2001:db8:9::5]:23", wrong = "ignore" }
+"#;
+
+fn program(text: &str) -> Program {
+    let (policy, findings) = toml::parse(text);
+    lower(&policy.unwrap_or_else(|| panic!("{findings:#?}")))
+}
+
+fn shaped(text: &str, options: Options) -> Shaped {
+    shape(&program(text), options).unwrap_or_else(|refused| panic!("{refused:#?}"))
+}
+
+fn refused(text: &str, options: Options) -> Vec<Unsayable> {
+    shape(&program(text), options).expect_err("it is refused")
+}
+
+#[test]
+fn what_has_its_shape_keeps_it() {
+    let once = shaped(HOME, OPTIONS).program;
+    let again = shape(&once, OPTIONS).unwrap().program;
+    assert_eq!(once, again);
+}
+
+#[test]
+fn a_rule_has_a_family_and_one_action() {
+    for rule in shaped(HOME, OPTIONS).program.chains().iter().flat_map(|chain| &chain.rules) {
+        assert_eq!(rule.then.len() + usize::from(rule.verdict.is_some()), 1, "{rule:?}");
+        let families = rule.when.iter().filter(|c| matches!(c, crate::program::Condition::Family(_)));
+        assert_eq!(families.count(), 1, "{rule:?}");
+    }
+}
+
+#[test]
+fn scripts_are_in_the_language_of_routers() {
+    let shaped = shaped(HOME, OPTIONS);
+    let Script { install, uninstall } = print(&shaped, OPTIONS);
+    for text in [install, uninstall] {
+        let (_, findings) = rsc::parse(&text);
+        let others: Vec<_> = findings.iter().filter(|finding| finding.code != Code::NotFollowed).collect();
+        assert!(others.is_empty(), "{others:#?}");
+        for line in text.lines().filter(|line| line.contains("add ")) {
+            assert!(line.contains(" comment="), "{line}");
+        }
+    }
+}
+
+#[test]
+fn conditions_are_written_as_routers_write_them() {
+    let install = print(&shaped(HOME, OPTIONS), OPTIONS).install;
+    for line in [
+        r#"add chain=knockgate-input action=return in-interface-list=!knockgate-outside comment="knockgate: not from outside""#,
+        r#"add chain=knockgate-input action=accept protocol=icmpv6 icmp-options=135:0 hop-limit=equal:255 comment="knockgate: IPv6 neighbour discovery""#,
+        r#"add chain=knockgate-input action=accept protocol=tcp dst-port=443 comment="knockgate: public ports""#,
+        r#"add chain=knockgate-input action=jump jump-target=knockgate-counted protocol=icmp connection-state=new icmp-options=8:0-255 dst-address-type=local comment="knockgate: ping knocks""#,
+        r#"add chain=knockgate-cooldown-10s action=jump jump-target=knockgate-cooldown-10s-ping-100 protocol=icmp icmp-options=8:0-255 packet-size=128 comment="knockgate: which ping""#,
+        r#"add chain=knockgate-via-8443-tcp action=dst-nat to-addresses=10.0.0.6 to-ports=443 protocol=tcp src-address-list="knockgate-grant web" comment="knockgate: door web: granted sources to 8443/tcp to 10.0.0.6:443""#,
+        r#"/ip firewall nat add chain=dstnat action=jump jump-target=knockgate-dstnat comment="knockgate: enter dstnat""#,
+    ] {
+        assert!(install.lines().any(|printed| printed == line), "{line}\n{install}");
+    }
+}
+
+#[test]
+fn the_final_drop_is_there_only_if_it_is_asked_for() {
+    let without = Options { final_drop: false, ..OPTIONS };
+    for (options, drops) in [(OPTIONS, 2), (without, 0)] {
+        let shaped = shaped(HOME, options);
+        let last = shaped.program.chains().iter().flat_map(|chain| &chain.rules);
+        let count = last.filter(|rule| &*rule.origin.what == "everything else from outside").count();
+        assert_eq!(count, drops);
+        assert_eq!(shaped.notes.contains(&Note::NoFinalDrop), drops == 0);
+    }
+}
+
+#[test]
+fn each_hook_has_one_rule_that_leads_to_ours() {
+    let program = shaped(HOME, OPTIONS).program;
+    let names: Vec<_> = program.chains().iter().map(|chain| &*chain.name).collect();
+    for expected in ["input", "filter knockgate-input", "forward", "prerouting", "nat knockgate-dstnat"] {
+        assert!(names.contains(&expected), "{names:?}");
+    }
+    for chain in program.chains().iter().filter(|chain| chain.hook.is_some()) {
+        assert_eq!(chain.rules.len(), 2, "{chain:?}");
+    }
+}
+
+#[test]
+fn doors_that_reset_are_refused_once_and_told_a_way_out() {
+    let text = HOME.replace("cooldown 10s", "reset");
+    let refused = refused(&text, OPTIONS);
+    assert_eq!(refused.len(), 1, "{refused:#?}");
+    assert!(refused[0].hint.as_ref().unwrap().contains("cooldown 10s"));
+    assert!(refused[0].origin.span.is_some());
+}
+
+#[test]
+fn wildcards_of_interfaces_are_refused_each_once() {
+    let text = HOME.replace(r#""ether1""#, r#""ppp*""#);
+    let refused = refused(&text, OPTIONS);
+    assert_eq!(refused.iter().map(|refused| &*refused.what).collect::<Vec<_>>(), ["ppp*"]);
+}
+
+#[test]
+fn an_older_router_translates_no_ipv6_address() {
+    let old = Options { version: Version::V6, ..OPTIONS };
+    let refused = refused(HOME, old);
+    assert_eq!(refused.iter().map(|refused| &*refused.what).collect::<Vec<_>>(), ["/ipv6 firewall nat"]);
+    let script = print(&shaped(&HOME.replace("[2001:db8:9::5]", "10.0.0.5"), old), old);
+    assert!(
+        !script.install.contains("/ipv6 firewall nat") && !script.uninstall.contains("/ipv6 firewall nat")
+    );
+}
+
+#[test]
+fn a_door_that_shares_its_knocks_with_too_many_others_is_refused() {
+    let doors: String = (0..9)
+        .map(|nth| {
+            format!(
+                "door.d{nth} = {{ knock = [\"{}/tcp\", \"7/tcp\", \"{}/tcp\"], opens = \"22/tcp\" }}\n",
+                100 + nth,
+                200 + nth
+            )
+        })
+        .collect();
+    let text = format!("outside = \"ether1\"\ndefaults.wrong = \"cooldown 1s\"\n{doors}");
+    let refused = refused(&text, OPTIONS);
+    assert!(refused.len() == 1 && refused[0].hint.is_some(), "{refused:#?}");
+}
