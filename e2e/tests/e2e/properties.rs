@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use knockgate_compiler::backend::nft;
 use knockgate_compiler::backend::routeros::{self, Options, Script, Shaped, Version};
-use knockgate_compiler::diag::Code;
+use knockgate_compiler::diag::Severity;
+use knockgate_compiler::frontend::rsc::config::Config;
 use knockgate_compiler::frontend::{self, rsc};
 use knockgate_compiler::lower::lower;
 use knockgate_compiler::net::{
@@ -246,14 +247,69 @@ fn for_routers(rng: &mut Rng) -> (Policy, String) {
     }
 }
 
-/// The script is in the language of routers, and every rule can be found by its comment.
+/// The script is in the language of routers, every rule can be found by its comment, what is read
+/// back is the same program, and whoever imports it twice, or undoes it, has the same as before.
 fn expect_a_script(shaped: &Shaped, seed: u64) {
-    let Script { install, .. } = routeros::print(shaped, ROUTERS);
-    let (_, findings) = frontend::rsc::parse(&install);
-    let other = findings.iter().find(|finding| finding.code != Code::NotFollowed);
-    assert!(other.is_none(), "seed {seed}: {other:#?}\n{install}");
+    let Script { install, uninstall } = routeros::print(shaped, ROUTERS);
     let bare = install.lines().find(|line| line.contains("add ") && !line.contains(" comment="));
     assert_eq!(bare, None, "seed {seed}");
+    let options = rsc::translate::Options::default();
+    let read = |script: &str| {
+        let reading = rsc::read(script, &options);
+        let wrong = reading.findings.iter().find(|finding| finding.severity == Severity::Error);
+        assert_eq!(wrong, None, "seed {seed}\n{script}");
+        reading
+    };
+    let once = read(&install);
+    let program = once.program.as_ref().expect("no finding is an error");
+    let again =
+        routeros::shape(program, ROUTERS).unwrap_or_else(|refused| panic!("seed {seed}: {refused:?}"));
+    let reprinted = routeros::print(&again, ROUTERS).install;
+    for (one, other) in rules_of(&reprinted).into_iter().zip(rules_of(&install)) {
+        assert_eq!(one, other, "seed {seed}");
+    }
+    assert_eq!(rules_of(&reprinted).len(), rules_of(&install).len(), "seed {seed}");
+    let twice = read(&(install.clone() + &install)).config;
+    assert_eq!(chains_of(&twice), chains_of(&once.config), "seed {seed}");
+    let undone = read(&(install + &uninstall)).config;
+    assert_eq!(undone.menus().map(|(menu, _)| menu).collect::<Vec<_>>(), [""; 0], "seed {seed}");
+}
+
+/// What is there: the rules of each chain in their order, and of anything else what there is.
+fn chains_of(config: &Config) -> BTreeMap<(&str, &str), Vec<String>> {
+    let mut found: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for (menu, items) in config.menus() {
+        for item in items {
+            let shown: Vec<_> =
+                item.attributes.iter().map(|set| (&set.name.value, &set.value.content)).collect();
+            let shown = format!("{shown:?}");
+            let of = found.entry((menu, item.text("chain").unwrap_or_default())).or_default();
+            if item.text("chain").is_some() || !of.contains(&shown) {
+                of.push(shown);
+            }
+        }
+    }
+    found
+}
+
+/// The rules and entries that the script adds, but for the names of lists of interfaces: which of them
+/// is the outside, a script does not say. In which order a rule asks
+/// has no meaning, nor has the order of chains.
+fn rules_of(script: &str) -> Vec<String> {
+    let rules = script.lines().filter(|line| line.contains("add ") && !line.contains("/interface list"));
+    let shown = |word: &str| match word.split_once("in-interface") {
+        Some((_, rest)) => format!("in-interface {}", rest.contains("=!")),
+        None => word.to_owned(),
+    };
+    let sorted = |rule: &str| {
+        let mut words: Vec<String> = rule.split(' ').map(shown).collect();
+        words.sort_unstable();
+        words.join(" ")
+    };
+    let chain = |rule: &&str| Some(rule.split_once("chain=")?.1.split_once(" action=")?.0.to_owned());
+    let mut rules: Vec<&str> = rules.collect();
+    rules.sort_by_key(chain);
+    rules.into_iter().map(sorted).collect()
 }
 
 /// Who is on each list, in an order of its own.
@@ -328,7 +384,10 @@ fn expect_that_routers_do_the_same_by_rules(seed: u64) -> Result<usize, String> 
     let program = without_the_unsayable(&program);
     let shaped = match routeros::shape(&program, ROUTERS) {
         Ok(shaped) => {
-            expect_a_script(&shaped, seed);
+            // Reading takes longer than all the rest.
+            if seed % 8 == 0 {
+                expect_a_script(&shaped, seed);
+            }
             shaped.program
         }
         Err(refused) => return Err(refused[0].what.clone()),
@@ -367,7 +426,10 @@ fn expect_that_routers_do_the_same(seed: u64) -> Option<usize> {
     let (policy, text) = for_routers(&mut rng);
     let program = lower(&policy);
     let shaped = routeros::shape(&program, ROUTERS).ok()?;
-    expect_a_script(&shaped, seed);
+    // Reading takes longer than all the rest.
+    if seed % 8 == 0 {
+        expect_a_script(&shaped, seed);
+    }
     let shaped = shaped.program;
     let again = routeros::shape(&shaped, ROUTERS).expect("it has its shape").program;
     assert_eq!(shaped, again, "seed {seed}: it is shaped anew\n{text}");

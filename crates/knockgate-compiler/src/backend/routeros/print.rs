@@ -186,7 +186,9 @@ impl Printer<'_> {
                     for rule in
                         chain.rules.iter().filter(|rule| rule.when.contains(&Condition::Family(family)))
                     {
-                        let comment = quoted(&format!("{RULE}{}", rule.origin.what));
+                        // A rule of ours that was read back is called so already.
+                        let what = rule.origin.what.strip_prefix(RULE).unwrap_or(&rule.origin.what);
+                        let comment = quoted(&format!("{RULE}{what}"));
                         let said = attributes(rule, chain, self.program, family);
                         line(&mut lines, &format!("add {said} comment={comment}"));
                     }

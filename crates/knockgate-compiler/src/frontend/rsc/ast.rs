@@ -121,6 +121,27 @@ pub struct Command {
 }
 
 impl Command {
+    /// The blocks of `:do { ... }` and `:do { ... } on-error={ ... }`, which are carried out: first what is
+    /// tried, then what is done if that fails. Loops have none.
+    pub fn guarded(&self) -> Option<(&[Statement], Option<&[Statement]>)> {
+        let (mut body, mut handler) = (None, None);
+        for argument in self.arguments.iter().filter(|_| self.scope == Scope::Global) {
+            match argument {
+                Argument::Plain(Value { content: Content::Block(statements), .. }) => {
+                    body = Some(statements.as_slice());
+                }
+                Argument::Set { name, value } if name.value == "on-error" => {
+                    handler = Some(match &value.content {
+                        Content::Block(statements) => statements.as_slice(),
+                        _ => &[],
+                    });
+                }
+                _ => return None,
+            }
+        }
+        Some((body.filter(|_| self.name.value == "do")?, handler))
+    }
+
     /// What the attribute `name` is set to, the last time if several times.
     pub fn attribute(&self, name: &str) -> Option<&Value> {
         self.arguments.iter().rev().find_map(|argument| match argument {

@@ -71,6 +71,11 @@ impl NotFollowed {
     pub(super) fn look_at(&mut self, new: &[Statement], findings: &mut Findings) {
         for statement in new {
             match statement {
+                Statement::Run(command) if command.guarded().is_some() => {
+                    let (body, handler) = command.guarded().unwrap_or_default();
+                    self.look_at(body, findings);
+                    self.look_at(handler.unwrap_or_default(), findings);
+                }
                 Statement::Block(Block { span, .. })
                 | Statement::Run(Command { span, scope: Scope::Global | Scope::Call, .. }) => self.add(*span),
                 Statement::Enter(_) => {}

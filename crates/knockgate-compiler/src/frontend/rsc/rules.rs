@@ -95,6 +95,11 @@ impl Rule<'_> {
         }
     }
 
+    /// An attribute as it would be written: `src-address-list="!black list"`.
+    pub fn words(&self, name: &str) -> String {
+        self.item.get(name).map_or_else(|| name.to_owned(), |value| words(name, value))
+    }
+
     /// Its conditions on nothing but the packet.
     pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
         self.matchers.iter().filter_map(|matcher| match &matcher.value {
@@ -416,7 +421,7 @@ impl<'c> Reader<'c, '_> {
                 let finding = Diagnostic::error(Code::PortWithoutProtocol, span, message)
                     .help("say `protocol=tcp` or `protocol=udp` too");
                 self.findings.push(finding);
-                return Some(At { value: Matcher::Opaque(self.words(set)), span });
+                return Some(At { value: Matcher::Opaque(words(&set.name.value, &set.value)), span });
             }
         };
         let condition = Condition::Ports(transport, end, ranges);
@@ -426,20 +431,12 @@ impl<'c> Reader<'c, '_> {
 
     fn opaque(&mut self, set: &Set, why: &str) -> At<Matcher> {
         let span = whole(set);
-        let words = self.words(set);
+        let words = words(&set.name.value, &set.value);
         let message = format!("`{}` is not played", set.name.value);
         let finding = Diagnostic::warning(Code::NotModelled, span, message)
             .note(format!("{why}, so the rule is taken to match nothing, and nftables refuses it"));
         self.findings.push(finding);
         At { value: Matcher::Opaque(words), span }
-    }
-
-    fn words(&self, set: &Set) -> String {
-        let name = &set.name.value;
-        match set.value.text() {
-            Some(text) => format!("{name}={}{}", if set.value.negated { "!" } else { "" }, quoted(text)),
-            None => format!("{name}=…"),
-        }
     }
 
     fn action(&mut self) -> At<Action> {
@@ -568,6 +565,18 @@ impl<'c> Reader<'c, '_> {
                 Action::Opaque("action=dst-nat".to_owned())
             }
         }
+    }
+}
+
+fn words(name: &str, value: &Value) -> String {
+    match value.text() {
+        // A text in quotes has its exclamation mark there, too.
+        Some(text) if value.negated && quoted(text) != text => {
+            format!("{name}={}", quoted(&format!("!{text}")))
+        }
+        Some(text) if value.negated => format!("{name}=!{text}"),
+        Some(text) => format!("{name}={}", quoted(text)),
+        None => format!("{name}=…"),
     }
 }
 

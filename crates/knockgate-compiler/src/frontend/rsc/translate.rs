@@ -91,7 +91,9 @@ fn outside(rules: &[Rule<'_>], interfaces: &Interfaces<'_>) -> Vec<Interface> {
                     Meant::These(found) | Meant::Assumed(found) => found,
                     Meant::All | Meant::Unknown => continue,
                 };
-                if name.eq_ignore_ascii_case("wan") && !negated && !found.is_empty() {
+                // The list that routers come with, and that of our own scripts.
+                let faces_strangers = name.eq_ignore_ascii_case("wan") || name == "knockgate-outside";
+                if faces_strangers && !found.is_empty() {
                     wide = Some(found.clone());
                 }
                 (found, *negated)
@@ -437,6 +439,7 @@ impl<'r, 'c> Translator<'r, 'c> {
         when: &mut Vec<Condition>,
     ) {
         let turned = |condition: Condition, negated| if negated { condition.negated() } else { condition };
+        let words = |name: &str| Condition::Opaque(rule.words(name).into());
         let span = matcher.span;
         let condition = match &matcher.value {
             Matcher::Packet(condition) if asks_destination(condition) && !forward => {
@@ -444,7 +447,7 @@ impl<'r, 'c> Translator<'r, 'c> {
                     span,
                     "which of its own addresses the router is reached at is not modelled",
                 );
-                Condition::Opaque("dst-address=…".into())
+                words("dst-address")
             }
             Matcher::Packet(condition) => condition.clone(),
             Matcher::Interface { name, negated } => {
@@ -460,12 +463,12 @@ impl<'r, 'c> Translator<'r, 'c> {
                 }
                 Meant::Unknown => {
                     self.not_modelled(span, "which interfaces are on the list, only the router knows");
-                    Condition::Opaque(format!("in-interface-list={name}").into())
+                    words("in-interface-list")
                 }
             },
             Matcher::SourceList { name, negated } => {
                 if self.unknown.contains(&(rule.family, name.value.as_str())) {
-                    Condition::Opaque(format!("src-address-list={}", name.value).into())
+                    words("src-address-list")
                 } else {
                     turned(Condition::Listed(self.lists[name.value.as_str()]), *negated)
                 }
@@ -478,7 +481,7 @@ impl<'r, 'c> Translator<'r, 'c> {
                     );
                 }
                 if !forward || self.unknown.contains(&(rule.family, name.value.as_str())) {
-                    Condition::Opaque(format!("dst-address-list={}", name.value).into())
+                    words("dst-address-list")
                 } else {
                     turned(Condition::DestinationListed(self.lists[name.value.as_str()]), *negated)
                 }
@@ -553,22 +556,29 @@ impl<'r, 'c> Translator<'r, 'c> {
 /// Ports that a `dst-nat` which keeps them may have to be played.
 const MAX_PORTS: usize = 256;
 
+/// Whether it asks for destinations that may be the router's own. Groups (RFC 5771, RFC 919, RFC 4291)
+/// never are.
 fn asks_destination(condition: &Condition) -> bool {
+    let groups = ["224.0.0.0/4", "255.255.255.255", "ff00::/8"];
+    let groups = groups.map(|text| text.parse::<Prefix>().expect("a prefix of the RFC"));
     match condition {
         Condition::Not(inner) => asks_destination(inner),
-        Condition::Destination(_) => true,
+        Condition::Destination(prefixes) => {
+            !prefixes.iter().all(|prefix| groups.iter().any(|group| group.covers(*prefix)))
+        }
         _ => false,
     }
 }
 
-/// `input, rule 3`, with its comment.
+/// Its comment, or its place: `input rule 3 in /ip/firewall/filter`.
 fn what(rule: &Rule<'_>) -> String {
-    let place =
-        format!("{} rule {} in {}", rule.chain, rule.place + 1, super::rules::menu(rule.family, rule.table));
-    match rule.item.comment() {
-        Some(comment) => format!("{comment} ({place})"),
-        None => place,
-    }
+    rule.item.comment().map_or_else(
+        || {
+            let menu = super::rules::menu(rule.family, rule.table);
+            format!("{} rule {} in {menu}", rule.chain, rule.place + 1)
+        },
+        str::to_owned,
+    )
 }
 
 /// A name for the set of a list, which nftables takes.

@@ -100,20 +100,8 @@ impl Run<'_> {
 
     /// `:do { ... } on-error={ ... }`
     fn guarded(&mut self, command: &Command, caught: bool) -> Result<(), Refusal> {
-        let (mut body, mut handler) = (&[][..], None);
-        for argument in &command.arguments {
-            match argument {
-                Argument::Plain(Value { content: Content::Block(statements), .. }) => body = statements,
-                Argument::Set { name, value } if name.value == "on-error" => {
-                    handler = Some(match &value.content {
-                        Content::Block(statements) => statements.as_slice(),
-                        _ => &[],
-                    });
-                }
-                // A loop.
-                _ => return Ok(()),
-            }
-        }
+        // A loop has none.
+        let Some((body, handler)) = command.guarded() else { return Ok(()) };
         match handler {
             None => self.statements(body, caught),
             Some(handler) => self.statements(body, true).or_else(|_| self.statements(handler, caught)),

@@ -43,10 +43,11 @@ pub(super) fn condition(name: &str, text: &str, family: Family) -> Read {
         }
         "connection-nat-state" if text == "dstnat" => Read::Condition(Condition::Redirected),
         "dst-address-type" if text == "local" => Read::Condition(Condition::ToGateway),
-        "ttl" | "hop-limit" => match text.strip_prefix("equal:").map(str::parse) {
-            Some(Ok(limit)) => Read::Condition(Condition::HopLimit(limit)),
-            Some(Err(_)) => Read::Wrong("a number from 0 to 255"),
-            None => Read::NotModelled,
+        "ttl" | "hop-limit" => match text.split_once(':').map(|(how, limit)| (how, limit.parse())) {
+            Some(("equal", Ok(limit))) => Read::Condition(Condition::HopLimit(limit)),
+            Some(("not-equal", Ok(limit))) => Read::Condition(Condition::HopLimit(limit).negated()),
+            Some(("less-than" | "greater-than", Ok(_))) => Read::NotModelled,
+            _ => Read::Wrong("for example `equal:64`"),
         },
         _ => Read::NotModelled,
     }
