@@ -1,12 +1,17 @@
 //! What is wrong with a text, where, and what to do about it.
 
 mod catalogue;
+mod fix;
 mod render;
+mod secret;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 pub use catalogue::{CATALOGUE, Code, Entry};
+pub use fix::{Fixed, fixed};
 pub use render::{Style, to_json, to_text};
+pub use secret::is_secret;
 
 /// A range of bytes of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,11 +43,14 @@ pub struct At<T> {
     pub span: Span,
 }
 
-/// A text with a name, that positions are counted in.
+/// A text with a name, that positions are counted in, as it may be shown: without the passwords and
+/// keys that are in it, which are not even kept.
 #[derive(Debug)]
 pub struct Source<'a> {
     name: &'a str,
-    text: &'a str,
+    text: Cow<'a, str>,
+    /// Where it had a password or key.
+    secrets: Vec<Span>,
     /// Byte offset of the start of each line.
     lines: Vec<usize>,
 }
@@ -60,7 +68,9 @@ impl<'a> Source<'a> {
     /// `name` is what messages call it, usually its path.
     pub fn new(name: &'a str, text: &'a str) -> Self {
         let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(i, _)| i + 1);
-        Self { name, text, lines: std::iter::once(0).chain(starts).collect() }
+        let lines = std::iter::once(0).chain(starts).collect();
+        let secrets = secret::secrets(text);
+        Self { name, text: secret::starred(text, &secrets), secrets, lines }
     }
 
     /// The name.
@@ -68,9 +78,33 @@ impl<'a> Source<'a> {
         self.name
     }
 
-    /// The text.
-    pub fn text(&self) -> &'a str {
-        self.text
+    /// The text, with stars for its passwords and keys.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What is said of a finding, as it may be told.
+    pub fn message(&self, finding: &Diagnostic) -> String {
+        self.discreet(finding).message.clone()
+    }
+
+    /// The finding as it may be told. One that is about a password or key could repeat it in its own
+    /// words, so of those only the code, the place and what the code stands for are left.
+    fn discreet<'f>(&self, finding: &'f Diagnostic) -> Cow<'f, Diagnostic> {
+        let labels = std::iter::once(&finding.primary).chain(&finding.others).map(|label| label.span);
+        let edits = finding.suggestions.iter().flat_map(|one| &one.edits).map(|edit| edit.span);
+        if finding.code == Code::Secret || !labels.chain(edits).any(|span| self.has_secret(span)) {
+            return Cow::Borrowed(finding);
+        }
+        let (code, severity, span) = (finding.code, finding.severity, finding.primary.span);
+        let bare = Diagnostic::error(code, span, Entry::of(code).title);
+        Cow::Owned(Diagnostic { severity, ..bare }.note("a password or key is there, which is not shown"))
+    }
+
+    /// Whether part of a password or key is at `span`.
+    fn has_secret(&self, span: Span) -> bool {
+        let next = self.secrets.partition_point(|secret| secret.end <= span.start);
+        self.secrets.get(next).is_some_and(|secret| secret.start < span.end)
     }
 
     /// Line and column of a byte offset; past the end, those of the end.

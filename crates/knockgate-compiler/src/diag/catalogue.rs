@@ -415,7 +415,10 @@ add chain=input action=accept protocol=udp content="\d+"
 "#);
     ListNeverFilled "R012" "a list that is tested, but that nothing fills"
         "The rule waits for addresses that never come: often the name is misspelt in one of two places. Lists of IPv4 and of IPv6 are apart, even when they have the same name."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=add-src-to-address-list address-list=secure address-list-timeout=30s protocol=udp dst-port=888
+add chain=input action=accept src-address-list=secured protocol=tcp dst-port=22
+"#);
     ScriptLimit "R013" "more of something than is read of a script"
         "Everything is bounded: a script has at most 524,288 commands and items, a command 1,024 arguments, brackets go 48 deep, searches look at 100 million items in all, and of each kind of finding 500 are told."
         None;
@@ -430,7 +433,7 @@ add chain=input action=accept src-address-list=secured place-before=2
 add chain=input action=accept src-address-list=stage2 src-address-list=!banned
 "#);
     NoSuchItem "R016" "an item that is not there"
-        "A command names an item by number, id, name, comment or a search, and the script has made none like it. A router refuses the command, and the script stops there with what it did so far. A search that finds nothing is refused only as a place; otherwise there is just nothing to do."
+        "A command names an item by number, id, name, comment or a search, and the script has made none like it. A router refuses the command, and the script stops there with what it did so far. A search that finds nothing is refused only as a place; otherwise there is just nothing to do. As the script may be meant for a router that has the item, `place-before=[find ...]` is a warning, and the rule goes last."
         Some(r#"/ip firewall filter
 add chain=input action=accept place-before=[find comment="drop all"]
 add chain=input action=drop comment="drop-all"
@@ -443,10 +446,15 @@ add list=admins address=192.0.2.7/32 comment=mine
 "#);
     ListNeverTested "R018" "a list that is filled, but that nothing tests"
         "Addresses are collected for nothing. Often the name is misspelt in one of two places, or the rule that was to use the list is missing."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=add-src-to-address-list address-list=scanners protocol=tcp dst-port=23
+"#);
     InterfaceForList "R019" "an interface where a list of interfaces is meant"
         "`in-interface` names one interface, `in-interface-list` a list of them. A router refuses a rule with an interface that it does not have: `input does not match any value of interface`."
-        None;
+        Some(r#"/interface list add name=WAN
+/ip firewall filter
+add chain=input action=drop in-interface=WAN
+"#);
     PortWithoutProtocol "R020" "a port without a protocol"
         "Only some protocols have ports, so a router refuses the rule unless `protocol` says which one is meant."
         Some(r#"/ip firewall filter
@@ -454,43 +462,84 @@ add chain=input action=accept dst-port=22
 "#);
     TwoLists "R021" "several lists in one matcher"
         "A matcher takes one list. `src-address-list=a,b` is a list whose name is `a,b`, which nobody fills. To ask for two, jump to a chain that asks for the second."
-        None;
+        Some(r#"/ip firewall address-list
+add list=admins address=192.0.2.7
+/ip firewall filter
+add chain=input action=accept src-address-list=admins,friends
+"#);
     NeverReached "R022" "a rule that is never reached"
         "A rule before it decides every packet that it could match. Order is part of the meaning: a knock after the final drop is never seen, and an accept after it lets nobody in."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=drop in-interface-list=WAN
+add chain=input action=accept in-interface-list=WAN protocol=tcp dst-port=22
+"#);
     NothingDrops "R023" "nothing is closed"
         "A packet that no rule of `input` decides is accepted. Without a drop after the accepts everything is open already, knock or no knock."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=udp dst-port=888 in-interface-list=WAN
+add chain=input action=accept src-address-list=open protocol=tcp dst-port=22
+"#);
     WideAccept "R024" "a grant that opens everything"
         "Whoever is on the list may reach every port of the router, and so may everybody who shares the address. Name the ports that are meant."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=accept src-address-list=open
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=udp dst-port=888
+add chain=input action=drop
+"#);
     KeptForEver "R025" "a stage without a timeout"
         "Without `address-list-timeout` an address stays on the list until the router restarts, so the next knock may come any time: a slow scan makes all of them some day."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=accept src-address-list=open protocol=tcp dst-port=22
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=udp dst-port=777 src-address-list=one
+add chain=input action=add-src-to-address-list address-list=one protocol=udp dst-port=888
+add chain=input action=drop
+"#);
     TrapFirst "R026" "a ban that comes before connections and grants"
         "Anybody can send one packet to the trap in the name of somebody else. If the ban stands before the rules that let established connections and granted addresses through, that packet throws out who is in. Let those rules come first."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=drop src-address-list=blacklist
+add chain=input action=accept connection-state=established,related
+add chain=input action=add-src-to-address-list address-list=blacklist address-list-timeout=10m protocol=udp dst-port=666
+"#);
     BanRenews "R027" "a ban that renews itself"
         "Each packet of a banned address that matches the rule again starts the timeout anew. A client that keeps trying is never let in again; so is the owner, if somebody sends packets in his name. Leave out who is on the list already: `src-address-list=!blacklist`."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=add-src-to-address-list address-list=blacklist address-list-timeout=10m protocol=udp dst-port=666
+add chain=input action=drop src-address-list=blacklist
+"#);
     StageNotReached "R028" "a stage that cannot be reached"
         "What this stage asks for comes from a stage that itself can never be made, or that only this one leads to. So this door never opens."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=add-src-to-address-list address-list=one address-list-timeout=10s protocol=udp dst-port=777 src-address-list=two
+add chain=input action=add-src-to-address-list address-list=two address-list-timeout=10s protocol=udp dst-port=888 src-address-list=one
+"#);
     TwoStages "R029" "one packet that makes two stages"
         "What a rule adds is seen by the rules after it, for the same packet. If a stage and the one after it match the same packets, in this order, one packet makes both. Let the last stage stand first."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=add-src-to-address-list address-list=one address-list-timeout=10s protocol=udp dst-port=777
+add chain=input action=add-src-to-address-list address-list=two address-list-timeout=10s protocol=udp dst-port=777 src-address-list=one
+"#);
     Unsayable "R030" "something that the target has no words for"
         "A condition is never lost on the way to a target, for a rule without it may let everybody in. So a rule with a matcher that the target does not have, or that is not modelled, is refused by name. Take the rule out, disable it, or run it where it can be said."
         None;
     Loose "R031" "a TCP knock that asks neither for state nor for flags"
         "Any TCP packet to the port counts, also one that belongs to no connection: an ACK, a RST, an answer to a forged packet. Ask for `connection-state=new tcp-flags=syn,!fin,!rst,!ack`."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=add-src-to-address-list address-list=one address-list-timeout=10s protocol=tcp dst-port=777
+"#);
     OnlyIpv4 "R032" "IPv4 is guarded, IPv6 is not"
         "Rules of `/ip firewall` do not touch IPv6. A router that has IPv6 addresses is open there, unless rules of `/ipv6 firewall` close it."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=accept src-address-list=open protocol=tcp dst-port=22
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=udp dst-port=888
+add chain=input action=drop
+"#);
     DisabledInTheWay "R033" "a disabled rule that others wait for"
         "A list that only a disabled rule fills stays empty, and a drop that is disabled drops nothing."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=accept src-address-list=open protocol=tcp dst-port=22
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=udp dst-port=888 disabled=yes
+"#);
     JumpNowhere "R034" "a jump to a chain without rules"
         "The packet comes back at once, as if the rule were not there. Often the name is misspelt."
         Some(r#"/ip firewall filter
@@ -506,13 +555,22 @@ add chain=two action=jump jump-target=one
 "#);
     ManagementOpen "R036" "management that strangers can reach"
         "WinBox, WebFig, the API, telnet, ftp and ssh of a router have had holes that needed no password. They belong behind a door, or to the inside alone."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=accept protocol=tcp dst-port=8291
+add chain=input action=drop in-interface-list=WAN
+"#);
     Secret "R037" "a secret in the script"
         "Passwords and keys in a file that is mailed and copied are known to others soon. It is not shown here. `export hide-sensitive` leaves them out, and since version 7 that is the default."
-        None;
+        Some(r#"/ppp secret
+add name=ann password=swordfish service=l2tp
+"#);
     Ascending "R038" "a sequence in ascending order"
         "Scanners go up the ports. One such scan makes all the knocks in their order, and opens the door."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=accept src-address-list=open protocol=tcp dst-port=22
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=udp dst-port=888 src-address-list=one
+add chain=input action=add-src-to-address-list address-list=one address-list-timeout=10s protocol=udp dst-port=777
+"#);
     NotModelled "R039" "a matcher or action that is not played"
         "It is read, kept and printed back, but the simulator does not know when it holds, and takes it as never holding. A target that does not have it refuses the rule by name."
         Some(r#"/ip firewall filter
@@ -535,7 +593,10 @@ add list=friends address=home.example.org
 "#);
     GrantOutlives "R043" "a grant much longer than it takes to connect"
         "While it lasts, everybody who shares the address can connect. Connections that stand go on after it ends, if a rule accepts `connection-state=established`. So 30s is enough."
-        None;
+        Some(r#"/ip firewall filter
+add chain=input action=accept src-address-list=open protocol=tcp dst-port=22
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30m protocol=udp dst-port=888
+"#);
     BadTrace "T001" "a line of a trace that cannot be read"
         "A trace has a packet a line: `TIME SOURCE KNOCK [words]`, for example `0s 198.51.100.7 333/tcp` or `2s 2001:db8::7 22/tcp ack`. Times never go back. Words are TCP flags (without any: `syn`), `in IFACE`, `to ADDRESS`, `size N`, `ttl N`, `frag` and `ext`; `#` begins a comment."
         None;

@@ -26,13 +26,13 @@ pub fn to_text(source: &Source<'_>, findings: &[Diagnostic], style: Style) -> St
     };
     let mut text = String::new();
     for finding in findings {
-        text.push_str(&renderer.render(&groups(source, finding)));
+        text.push_str(&renderer.render(&groups(source, &source.discreet(finding))));
         text.push_str("\n\n");
     }
     text
 }
 
-fn groups<'a>(source: &Source<'a>, finding: &'a Diagnostic) -> Vec<Group<'a>> {
+fn groups<'a>(source: &'a Source<'_>, finding: &'a Diagnostic) -> Vec<Group<'a>> {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -61,7 +61,7 @@ fn groups<'a>(source: &Source<'a>, finding: &'a Diagnostic) -> Vec<Group<'a>> {
 
 /// A label too far from the others to be shown in one piece with them; its place alone where there
 /// is nothing to be shown, or a line too long for it.
-fn alone<'a>(source: &Source<'a>, label: &(AnnotationKind, &'a Label)) -> Element<'a> {
+fn alone<'a>(source: &'a Source<'_>, label: &(AnnotationKind, &'a Label)) -> Element<'a> {
     let span = label.1.span;
     match Excerpt::around(source, std::iter::once(span)) {
         Some(excerpt) => excerpt.marked(source, std::slice::from_ref(label)).into(),
@@ -87,7 +87,7 @@ const MAX_EXCERPT: usize = 1 << 16;
 
 impl<'a> Excerpt<'a> {
     /// The lines from the first of `spans` to the last, unless they are too many to be shown.
-    fn around(source: &Source<'a>, spans: impl Iterator<Item = Span> + Clone) -> Option<Self> {
+    fn around(source: &'a Source<'_>, spans: impl Iterator<Item = Span> + Clone) -> Option<Self> {
         let text = Some(source.text()).filter(|text| !text.is_empty())?;
         let first = spans.clone().map(|span| span.start).min()?.min(text.len());
         let last = spans.map(|span| span.end).max()?.min(text.len());
@@ -97,13 +97,13 @@ impl<'a> Excerpt<'a> {
         (end - start <= MAX_EXCERPT).then(|| Self { text: &text[start..end], start, line })
     }
 
-    fn snippet<T: Clone>(&self, source: &Source<'a>) -> Snippet<'a, T> {
+    fn snippet<T: Clone>(&self, source: &'a Source<'_>) -> Snippet<'a, T> {
         Snippet::source(self.text).path(source.name()).line_start(self.line)
     }
 
     fn marked(
         &self,
-        source: &Source<'a>,
+        source: &'a Source<'_>,
         labels: &[(AnnotationKind, &'a Label)],
     ) -> Snippet<'a, Annotation<'a>> {
         self.snippet(source).annotations(labels.iter().map(|(kind, label)| {
@@ -138,6 +138,7 @@ pub fn to_json(source: &Source<'_>, findings: &[Diagnostic]) -> Value {
     let label = |label: &Label| json!({ "at": span(label.span), "text": label.text });
     findings
         .iter()
+        .map(|finding| source.discreet(finding))
         .map(|finding| {
             let suggestions: Vec<Value> = finding
                 .suggestions

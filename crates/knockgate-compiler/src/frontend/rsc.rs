@@ -13,6 +13,7 @@ mod menus;
 mod output;
 mod parser;
 mod print;
+mod review;
 mod typed;
 mod values;
 mod way;
@@ -28,6 +29,7 @@ pub use menus::{Attribute, KNOWN, Known};
 pub use typed::{duration, items, range, truth};
 
 use config::Config;
+use review::Subject;
 use translate::Options;
 
 use crate::diag::{Diagnostic, has_errors};
@@ -65,6 +67,8 @@ pub fn read(text: &str, options: &Options) -> Reading {
     findings.extend(misread);
     let (program, mistranslated) = translate::translate(&config, &rules, options);
     findings.extend(mistranslated);
+    let subject = Subject { text, script: &script, config: &config, rules: &rules, options };
+    review::review(&subject, &mut findings);
     let program = program.filter(|_| !has_errors(&findings));
     let mut told = findings::Findings::default();
     findings.into_iter().for_each(|finding| told.push(finding));

@@ -1,6 +1,8 @@
 //! `knockgate check`.
 
-use std::path::{Path, PathBuf};
+mod fix;
+
+use std::path::PathBuf;
 
 use clap::Args;
 use knockgate_compiler::diag::{Diagnostic, has_errors};
@@ -13,6 +15,9 @@ pub struct Options {
     /// Policies to check, or RouterOS scripts, whose names end in `.rsc`; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Write down what is suggested exactly, as long as there is any; of `-`, on standard output
+    #[arg(long)]
+    fix: bool,
     #[command(flatten)]
     script: ScriptOptions,
 }
@@ -20,15 +25,16 @@ pub struct Options {
 pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
     let mut worst = Answer::Fine;
     for path in &options.files {
-        let read = checked(path, &options.script, output)?;
-        let answer = match read {
+        let answer = match read_source(path, output)? {
             Err(answer) => answer,
-            Ok((text, what, findings)) => {
-                output.report(&text.source(), &findings)?;
+            Ok(text) if options.fix => fix::run(path, text, &options.script, output)?,
+            Ok(text) => {
+                let read = Read::of(&text, &options.script);
+                output.report(&text.source(), &read.findings)?;
                 if !output.is_json() {
-                    output.print(&format!("{}: {what}{}\n", text.name, counted(&findings)))?;
+                    output.print(&read.summary(&text))?;
                 }
-                if has_errors(&findings) { Answer::Findings } else { Answer::Fine }
+                read.answer()
             }
         };
         worst = match (worst, answer) {
@@ -40,15 +46,21 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
     Ok(worst)
 }
 
-/// A text, what it has in it, and what there is to say about it; or how the command ends when there
-/// is none to be read.
-type Checked = Result<(Text, String, Vec<Diagnostic>), Answer>;
+/// What there is to say of a text.
+#[derive(Debug)]
+struct Read {
+    /// What it has in it, before a comma; nothing if that is not known.
+    what: String,
+    findings: Vec<Diagnostic>,
+}
 
-fn checked(path: &Path, options: &ScriptOptions, output: &Output) -> anyhow::Result<Checked> {
-    Ok(read_source(path, output)?.map(|text| {
-        let (policy, program, findings) = understand(&text, options);
-        let counted =
-            |number: usize, what: &str| format!("{number} {what}{}, ", if number == 1 { "" } else { "s" });
+impl Read {
+    fn of(text: &Text, options: &ScriptOptions) -> Self {
+        let counted = |count: usize, one: &str| match count {
+            1 => format!("1 {one}, "),
+            many => format!("{many} {one}s, "),
+        };
+        let (policy, program, findings) = understand(text, options);
         let what = match (&policy, &program) {
             (Some(policy), _) => counted(policy.doors().len(), "door"),
             (None, Some(program)) => {
@@ -56,6 +68,14 @@ fn checked(path: &Path, options: &ScriptOptions, output: &Output) -> anyhow::Res
             }
             (None, None) => String::new(),
         };
-        (text, what, findings)
-    }))
+        Self { what, findings }
+    }
+
+    fn summary(&self, text: &Text) -> String {
+        format!("{}: {}{}\n", text.name, self.what, counted(&self.findings))
+    }
+
+    fn answer(&self) -> Answer {
+        if has_errors(&self.findings) { Answer::Findings } else { Answer::Fine }
+    }
 }

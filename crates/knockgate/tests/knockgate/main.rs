@@ -3,6 +3,7 @@
 mod apply;
 mod bad_policies;
 mod compile;
+mod fix;
 mod gateway;
 mod init;
 mod many_doors;

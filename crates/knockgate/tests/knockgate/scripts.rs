@@ -1,4 +1,4 @@
-//! RouterOS scripts, of which the language is checked.
+//! RouterOS scripts, of which language and meaning are checked.
 
 use crate::program::{Folder, knockgate, run};
 
@@ -12,9 +12,9 @@ fn a_line_broken_inside_a_word_is_told_with_its_mend() {
         assert!(said.stderr.contains(part), "{part} in {said:#?}");
     }
     let said = run(&mut knockgate(&["check", "--format", "json", ARTICLE]), "").expect(1);
-    let findings = &said.json()["findings"];
-    let broken = |finding: &&serde_json::Value| finding["code"] == "R007";
-    let broken = findings.as_array().and_then(|all| all.iter().find(broken)).expect("the broken line");
+    let json = said.json();
+    let broken =
+        json["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "R007").unwrap();
     assert_eq!(broken["at"]["line"], 7);
 }
 
@@ -29,5 +29,18 @@ fn a_script_without_slips_has_no_findings_and_scripts_in_it_are_stepped_over() {
         let path = folder.write(name, text);
         let said = run(&mut knockgate(&["check", &path]), "").expect(code);
         assert!(said.stdout.contains(says), "{says} in {said:#?}");
+    }
+}
+
+#[test]
+fn no_finding_shows_a_password() {
+    let folder = Folder::new("passwords");
+    let text =
+        "/ppp secret\nadd name=x password=hunter2 hunter2 [\nadd name=y secret=\"hunter2\" \\\n  name=z\n";
+    let path = folder.write("ppp.rsc", text);
+    for format in ["text", "json"] {
+        let said = run(&mut knockgate(&["check", "--format", format, &path]), "").expect(1);
+        assert!(!said.stdout.contains("hunter") && !said.stderr.contains("hunter"), "{said:#?}");
+        assert!(said.stdout.contains("R037") || said.stderr.contains("R037"), "{said:#?}");
     }
 }

@@ -192,11 +192,22 @@ fn a_place_is_before_the_item_that_is_found() {
 
 #[test]
 fn a_place_that_is_not_there_is_refused() {
-    for place in ["[find comment=none]", "none", "*9", "([find]->3)", "[/ip firewall nat find]"] {
+    for place in ["none", "*9", "([find]->3)", "[/ip firewall nat find]"] {
         let (config, codes) =
             run(&format!("/ip firewall filter; add comment=a\nadd comment=b place-before={place}"));
         assert_eq!((codes, &*comments(&config)), (vec![(Code::NoSuchItem, 2)], "a"), "{place}");
     }
+}
+
+#[test]
+fn a_search_for_a_place_that_finds_nothing_is_told_and_the_item_goes_last() {
+    let text = "/ip firewall filter; add comment=a\nadd comment=b place-before=[find comment=none]";
+    let findings = Config::of(&parse(text).0).1;
+    assert_eq!(
+        findings.iter().map(|one| (one.code, one.severity)).collect::<Vec<_>>(),
+        [(Code::NoSuchItem, Severity::Warning)]
+    );
+    assert_eq!(comments(&run(text).0), "a b");
 }
 
 #[test]
@@ -404,7 +415,7 @@ fn half_a_million_items_take_seconds_at_most() {
 fn searches_and_copies_are_limited() {
     let adds = "add comment=a dst-port=1\n".repeat(50);
     for command in [
-        "add comment=x place-before=[find comment=none]",
+        "add comment=x copy-from=[find comment=none]",
         "set [find] comment=b",
         "remove 0-48,0-48,0-48,99",
         "add copy-from=none",

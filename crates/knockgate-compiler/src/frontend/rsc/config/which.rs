@@ -56,6 +56,15 @@ impl Run<'_> {
         match self.which(path, value)? {
             Which::These(slots) => match slots.first() {
                 Some(slot) => Ok(Place::Before(*slot)),
+                // A part of what a router holds is meant for one that has the item.
+                None if name == "place-before" && is_search(value) => {
+                    let message = "the script has made no item that this finds";
+                    let finding = Diagnostic::warning(Code::NoSuchItem, value.span, message)
+                        .note("a router that has none either refuses the command, and the script stops there")
+                        .note("here the item goes last");
+                    self.findings.push(finding);
+                    Ok(Place::Last)
+                }
                 None => {
                     let message = format!("`{name}` names an item that is not there");
                     Err(Box::new(no_item(value.span, message)))
@@ -207,6 +216,11 @@ impl Run<'_> {
         let message = "only a router can tell which items are meant";
         self.findings.push(Diagnostic::warning(Code::NotFollowed, span, message).here(why.0).note(so));
     }
+}
+
+/// Whether it is `[find ...]`, and all that it finds.
+fn is_search(value: &Value) -> bool {
+    matches!(value.content, Content::Result(_))
 }
 
 fn is_find(command: &Command) -> bool {
