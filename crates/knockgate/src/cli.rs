@@ -9,6 +9,7 @@ mod input;
 mod output;
 mod rehearse;
 mod schema;
+mod shell;
 mod simulate;
 mod status;
 
@@ -48,6 +49,8 @@ enum Command {
     Remove(apply::RemoveOptions),
     /// Show doors, grants and bans
     Status(status::Options),
+    /// Type RouterOS firewall commands, and see what they mean
+    Shell(shell::Options),
     /// Tell more of a code such as P010
     Explain(explain::Options),
     /// Print the JSON schema of policies, for editors
@@ -67,6 +70,7 @@ pub fn run() -> ExitCode {
         Command::Apply(options) => apply::apply(&options, &output),
         Command::Remove(options) => apply::remove(&options, &output),
         Command::Status(options) => status::run(&options, &output),
+        Command::Shell(options) => shell::run(&options, &output),
         Command::Explain(options) => explain::run(&options, &output),
         Command::Schema(options) => schema::run(&options, &output),
     };

@@ -70,9 +70,36 @@ impl Set {
 /// The ruleset of `program`, or everything in it that a ruleset cannot say. A program made from a
 /// policy has nothing of that kind.
 pub fn print(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
-    let rules = program.chains().iter().flat_map(|chain| &chain.rules);
+    checked(&Printer { program, counts: false })
+}
+
+/// The same with counters: what meets the conditions of a rule is counted, under the rule's [`Counted`].
+pub fn print_counting(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
+    checked(&Printer { program, counts: true })
+}
+
+/// The rule that a counter is of. It stands before the rule's comment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Counted {
+    /// The place of its chain in [`Program::chains`].
+    pub chain: usize,
+    /// Its place in the chain, from 0.
+    pub rule: usize,
+}
+
+impl Counted {
+    /// The rule whose comment this is, if it is one of [`print_counting`].
+    pub fn of_comment(comment: &str) -> Option<Self> {
+        let (place, _) = comment.split_once(' ')?;
+        let (chain, rule) = place.strip_prefix('#')?.split_once('.')?;
+        Some(Self { chain: chain.parse().ok()?, rule: rule.parse().ok()? })
+    }
+}
+
+fn checked(printer: &Printer<'_>) -> Result<Ruleset, Vec<Unsayable>> {
+    let rules = printer.program.chains().iter().flat_map(|chain| &chain.rules);
     let refused: Vec<Unsayable> = rules.flat_map(unsayable).collect();
-    if refused.is_empty() { Ok(ruleset(program)) } else { Err(refused) }
+    if refused.is_empty() { Ok(ruleset(printer)) } else { Err(refused) }
 }
 
 fn unsayable(rule: &Rule) -> Vec<Unsayable> {
@@ -91,8 +118,7 @@ fn unsayable(rule: &Rule) -> Vec<Unsayable> {
     opaque.chain(tarpit.then(|| refused("action=tarpit".to_owned()))).collect()
 }
 
-fn ruleset(program: &Program) -> Ruleset {
-    let printer = Printer { program };
+fn ruleset(printer: &Printer<'_>) -> Ruleset {
     let mut sets = printer.sets();
     let mut body = String::new();
     for set in &sets {
@@ -103,8 +129,8 @@ fn ruleset(program: &Program) -> Ruleset {
         sets.push(set);
     }
     let mut chains = vec![];
-    for (_, chain) in program.chains_with_ids() {
-        printer.chain(&mut body, chain, &mut chains);
+    for (id, _) in printer.program.chains_with_ids() {
+        printer.chain(&mut body, id, &mut chains);
     }
     let fingerprint = format!("knockgate {:016x}", fnv1a(body.as_bytes()));
     // A rule on connection tracking anywhere, even one that no packet meets, is what makes the
@@ -151,6 +177,8 @@ fn header(family: Family) -> &'static str {
 
 struct Printer<'p> {
     program: &'p Program,
+    /// Whether rules count.
+    counts: bool,
 }
 
 /// A way in which conditions can hold.
@@ -285,12 +313,18 @@ impl Printer<'_> {
         put(out, format_args!("\t\telements = {{ {arms} }}\n\t}}\n"));
     }
 
-    fn chain(&self, out: &mut String, chain: &Chain, names: &mut Vec<String>) {
+    fn chain(&self, out: &mut String, id: ChainId, names: &mut Vec<String>) {
+        let chain = &self.program[id];
         let name = identifier(&chain.name);
         let mut rules = String::new();
         let mut bodies = String::new();
         for (index, rule) in chain.rules.iter().enumerate() {
-            let about = comment(&rule.origin.what);
+            let counted = Counted { chain: id.index(), rule: index };
+            let about = if self.counts {
+                comment(&format!("#{}.{} {}", counted.chain, counted.rule, rule.origin.what))
+            } else {
+                comment(&rule.origin.what)
+            };
             let body = numbered(chain, index);
             let conditions = self.conditions(rule);
             let mut actions = self.actions(rule, &body);
@@ -301,15 +335,20 @@ impl Printer<'_> {
             let inline = actions.len() <= 1 || rule.when.is_empty() || switch;
             if inline {
                 for condition in &conditions {
-                    for action in actions.iter().filter(|action| action.fits(condition)) {
-                        line(&mut rules, &condition.1.text, &action.text, &about);
+                    let fitting = actions.iter().filter(|action| action.fits(condition));
+                    let mut texts: Vec<String> = fitting.map(|action| action.text.clone()).collect();
+                    self.count(&mut texts);
+                    for text in texts {
+                        line(&mut rules, &condition.1.text, &text, &about);
                     }
                 }
                 continue;
             }
             let enter = if rule.verdict == Some(Verdict::Return) { "goto" } else { "jump" };
             for (_, condition) in &conditions {
-                line(&mut rules, &condition.text, &format!("{enter} {body}"), &about);
+                let mut texts = vec![format!("{enter} {body}")];
+                self.count(&mut texts);
+                texts.iter().for_each(|text| line(&mut rules, &condition.text, text, &about));
             }
             put(&mut bodies, format_args!("\tchain {body} {{\n"));
             for action in actions.iter().filter(|action| action.text != "return") {
@@ -332,6 +371,15 @@ impl Printer<'_> {
         }
         out.push_str(&rules);
         out.push_str("\t}\n");
+    }
+
+    /// Where rules count, the first line for what meets the conditions does, or one of its own.
+    fn count(&self, texts: &mut Vec<String>) {
+        match texts.first_mut() {
+            _ if !self.counts => {}
+            Some(first) => first.insert_str(0, "counter "),
+            None => texts.push("counter".to_owned()),
+        }
     }
 
     /// The rule's conditions in nft's words: once when they say the same to both families, else
@@ -1048,5 +1096,24 @@ mod tests {
             let text = print(&builder.seal().unwrap()).unwrap().text;
             assert_eq!(text.matches(" != @seen").count(), times, "{text}");
         }
+    }
+
+    #[test]
+    fn a_rule_that_counts_does_so_once_and_is_told_by_its_comment() {
+        let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
+        let input = builder.chain("input", Some(Hook::Input));
+        for verdict in [None, Some(Verdict::Reject(Refusal::Closed)), Some(Verdict::Drop)] {
+            let origin = Origin { what: "door #1.1 of \"mine\"".into(), span: None };
+            let when = vec![Condition::Family(Family::V4)];
+            builder.rule(input, Rule { when, then: vec![], verdict, origin });
+        }
+        let program = builder.seal().unwrap();
+        let text = print_counting(&program).unwrap().text;
+        let counted = |line: &str| Counted::of_comment(line.split_once("comment \"")?.1);
+        let counting = text.lines().filter(|line| line.contains("counter")).map(counted);
+        let rules = (0..3).map(|rule| Some(Counted { chain: 0, rule }));
+        assert_eq!(counting.collect::<Vec<_>>(), rules.collect::<Vec<_>>(), "{text}");
+        assert!(!print(&program).unwrap().text.contains("counter"));
+        assert_eq!(counted(" comment \"door main: knock 1 of 3\""), None);
     }
 }

@@ -19,8 +19,11 @@ mod values;
 mod way;
 
 pub mod ast;
+pub mod complete;
 pub mod config;
+pub mod line;
 pub mod rules;
+pub mod table;
 pub mod translate;
 
 pub use crate::console::quoted;

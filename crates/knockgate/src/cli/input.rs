@@ -151,7 +151,7 @@ pub fn read_source(path: &Path, output: &Output) -> anyhow::Result<Result<Text, 
 }
 
 /// Bytes that a script may have.
-const MAX_SCRIPT: usize = 64 << 20;
+pub const MAX_SCRIPT: usize = 64 << 20;
 
 /// The text at `path`, which may be `-` for standard input.
 pub fn read(path: &Path, most: usize, output: &Output) -> anyhow::Result<Result<Text, Answer>> {

@@ -10,7 +10,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::{Command, Output, Stdio};
 
-use knockgate_compiler::backend::nft::{ABOUT, Ruleset, TABLE};
+use knockgate_compiler::backend::nft::{ABOUT, Counted, Ruleset, TABLE};
 use serde_json::Value;
 
 use crate::plan::{Load, Plan, SetFound, Snapshot, plan, transaction};
@@ -220,6 +220,31 @@ pub fn members(kind: &str, name: &str) -> Result<Vec<Element>, TargetError> {
         })
         .collect::<Option<_>>()
         .ok_or_else(|| TargetError::Unintelligible(format!("the elements of {name}")))
+}
+
+/// What a rule has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Packets that met its conditions.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What each rule has counted, of a ruleset that counts.
+pub fn counts() -> Result<BTreeMap<Counted, Count>, TargetError> {
+    let mut counts = BTreeMap::<Counted, Count>::new();
+    for rule in listed(&["-t", "list", "table", "inet", NAME], "rule")? {
+        let Some(counted) = rule["comment"].as_str().and_then(Counted::of_comment) else { continue };
+        let words = rule["expr"].as_array().into_iter().flatten();
+        for counter in words.filter_map(|word| word.get("counter")) {
+            let number = |key: &str| counter[key].as_u64().unwrap_or_default();
+            let count = counts.entry(counted).or_default();
+            count.packets += number("packets");
+            count.bytes += number("bytes");
+        }
+    }
+    Ok(counts)
 }
 
 /// The objects of one kind in our table.

@@ -12,6 +12,7 @@ mod program;
 mod refusals;
 mod rehearsal;
 mod scripts;
+mod shell;
 mod simulate;
 mod suggestions;
 mod traffic;

@@ -107,6 +107,11 @@ impl Config {
         }
     }
 
+    /// The items of `menu` that the last `print` there showed, with the numbers that it gave them.
+    pub fn numbered(&self, menu: &str) -> impl Iterator<Item = (u32, &Item)> {
+        self.menus.get(menu).into_iter().flat_map(Items::numbered_items)
+    }
+
     /// A script that makes a router hold the same, as `/export compact` prints it. An item that has
     /// something only a router can work out is left out, with the line that routers put in such a
     /// place.

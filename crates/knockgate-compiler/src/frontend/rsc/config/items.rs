@@ -148,6 +148,11 @@ impl Items {
         !self.numbers.is_empty()
     }
 
+    /// What was shown, and is still there, in the order of its numbers.
+    pub(super) fn numbered_items(&self) -> impl Iterator<Item = (u32, &Item)> {
+        self.numbers.iter().filter_map(|(number, id)| Some((*number, self.item(self.with_id(*id)?)?)))
+    }
+
     pub(super) fn numbered(&self, number: u32) -> Option<Slot> {
         self.with_id(*self.numbers.get(&number)?)
     }

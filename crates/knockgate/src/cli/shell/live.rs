@@ -1,0 +1,70 @@
+//! What of a program is in force on this host.
+
+use std::collections::BTreeMap;
+
+use knockgate::target::nft::{self, Applied, Count, Done, TargetError};
+use knockgate_compiler::backend::nft::{Counted, Ruleset, print, print_counting};
+use knockgate_compiler::program::Program;
+
+/// Whether a program is in force.
+pub(super) enum Force {
+    /// Another one is, or none.
+    Not,
+    /// It is; and whether its rules count.
+    Applied { counts: bool },
+    /// It cannot be told, for this reason.
+    Unknown(String),
+}
+
+pub(super) fn force(program: &Program) -> Force {
+    let (Ok(plain), Ok(counting)) = (print(program), print_counting(program)) else { return Force::Not };
+    match nft::observe() {
+        Err(TargetError::NotPermitted) => Force::Unknown("only root can see what is in force".to_owned()),
+        Err(error) => Force::Unknown(error.to_string()),
+        Ok(found) => match found.fingerprint {
+            Some(print) if print == plain.fingerprint => Force::Applied { counts: false },
+            Some(print) if print == counting.fingerprint => Force::Applied { counts: true },
+            _ => Force::Not,
+        },
+    }
+}
+
+/// Puts a ruleset in force, made of `text` and what was said of it on the command line.
+pub(super) fn apply(ruleset: &Ruleset, text: &str, options: Vec<String>) -> Result<Done, TargetError> {
+    nft::apply(ruleset, &Applied { name: "shell.rsc".to_owned(), text: text.to_owned(), options })
+}
+
+/// What each rule has counted.
+pub(super) fn counts() -> Result<BTreeMap<Counted, Count>, TargetError> {
+    nft::counts()
+}
+
+/// An address that a rule put on a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) list: String,
+    pub(super) address: String,
+    /// Whole seconds until it is gone.
+    pub(super) left_s: u64,
+}
+
+/// Whether rules put anything on lists.
+pub(super) fn has_timed(program: &Program) -> bool {
+    program.lists().iter().any(|list| list.timed.is_some())
+}
+
+/// Those of one family that the kernel holds, by list and address.
+pub(super) fn members(program: &Program, v6: bool) -> Result<Vec<Member>, TargetError> {
+    let mut found = vec![];
+    for list in program.lists() {
+        let Some(timed) = list.timed else { continue };
+        let set = format!("{}{}", program[timed.pool].name, if v6 { 6 } else { 4 });
+        found.extend(nft::members("set", &set)?.into_iter().map(|element| {
+            let member =
+                |address: String| Member { list: list.name.to_string(), address, left_s: element.expires_s };
+            (element.source, member(element.source.to_string()))
+        }));
+    }
+    found.sort_by(|(one, left), (other, right)| (&left.list, one).cmp(&(&right.list, other)));
+    Ok(found.into_iter().map(|(_, member)| member).collect())
+}
