@@ -16,5 +16,6 @@ pub mod program;
 
 pub mod backend;
 pub mod frontend;
+pub mod lift;
 pub mod lower;
 pub mod sim;

@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod compile;
 mod explain;
+mod import;
 mod init;
 mod input;
 mod output;
@@ -35,6 +36,8 @@ struct Cli {
 enum Command {
     /// Write a commented policy with a random sequence
     Init(init::Options),
+    /// Make a policy of the doors in a RouterOS script
+    Import(import::Options),
     /// Say what is wrong with a policy, or with the language of a RouterOS script
     Check(check::Options),
     /// Print what a target would run
@@ -63,6 +66,7 @@ pub fn run() -> ExitCode {
     let output = Output::new(&cli.output);
     let answer = match cli.command {
         Command::Init(options) => init::run(&options, &output),
+        Command::Import(options) => import::run(&options, &output),
         Command::Check(options) => check::run(&options, &output),
         Command::Compile(options) => compile::run(&options, &output),
         Command::Simulate(options) => simulate::run(&options, &output),

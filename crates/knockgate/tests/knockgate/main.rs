@@ -5,6 +5,7 @@ mod bad_policies;
 mod compile;
 mod fix;
 mod gateway;
+mod import;
 mod init;
 mod many_doors;
 mod mutations;

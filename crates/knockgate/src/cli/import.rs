@@ -1,0 +1,170 @@
+//! `knockgate import`.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use knockgate_compiler::diag::{Severity, Source};
+use knockgate_compiler::frontend::rsc::interfaces::Named;
+use knockgate_compiler::frontend::{self, rsc};
+use knockgate_compiler::lift::{Lifted, Part, lift};
+use knockgate_compiler::net::Interface;
+use knockgate_compiler::policy::limit;
+use knockgate_compiler::program::Origin;
+use serde_json::{Value, json};
+
+use super::input::read;
+use super::output::{Answer, Output};
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The RouterOS script, such as `/export` prints it; `-` is standard input
+    script: PathBuf,
+    /// Where to write the policy; without it, to standard output
+    #[arg(long, short, value_name = "POLICY")]
+    output: Option<PathBuf>,
+    /// The interface of this machine that stands for an interface or a list of the script; can be
+    /// given several times
+    #[arg(long, value_name = "NAME=INTERFACE", value_parser = stands_for)]
+    interface: Vec<(String, Interface)>,
+    /// What to call the doors, in their order; can be given several times
+    #[arg(long, value_name = "NAME", value_parser = door_name)]
+    name: Vec<String>,
+}
+
+fn stands_for(text: &str) -> Result<(String, Interface), String> {
+    let (name, interface) = text.rsplit_once('=').ok_or("write it as `WAN=eth0`")?;
+    let interface = interface.parse().map_err(|_| format!("`{interface}` cannot be an interface"))?;
+    Ok((name.to_owned(), interface))
+}
+
+fn door_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if text.is_empty() || text.len() > limit::NAME || !text.chars().all(fits) {
+        return Err(format!("use 1 to {} lower-case letters, digits and `-`", limit::NAME));
+    }
+    Ok(text.to_owned())
+}
+
+/// Bytes that a script may have.
+const MAX_SCRIPT: usize = 64 << 20;
+
+pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
+    let text = match read(&options.script, MAX_SCRIPT, output)? {
+        Ok(text) => text,
+        Err(answer) => return Ok(answer),
+    };
+    let source = text.source();
+    let mut interfaces = Named::new();
+    for (name, interface) in &options.interface {
+        interfaces.entry(name.clone()).or_default().push(interface.clone());
+    }
+    let translation = rsc::translate::Options { interfaces, ..Default::default() };
+    let reading = rsc::read(&text.text, &translation);
+    let Some(program) = reading.program else {
+        output.report(&source, &reading.findings)?;
+        return Ok(Answer::Findings);
+    };
+    output.findings(&source, &reading.findings);
+    let mut lifted = lift(&program);
+    rename(&mut lifted, &translation.interfaces, &options.name);
+    let left_out = lifted.settle(|policy| frontend::toml::parse(policy).1);
+    let policy = lifted.to_toml(Some(&source));
+    let (parsed, errors) = frontend::toml::parse(&policy);
+    if lifted.doors.is_empty() {
+        tell(&lifted, &source, output);
+        anyhow::bail!("no door was found in `{}`, so there is no policy", source.name());
+    }
+    if output.is_json() {
+        output.print_json(&as_json(&lifted, &source, &policy))?;
+    } else {
+        tell(&lifted, &source, output);
+    }
+    if let (None, Some(error)) = (&parsed, errors.iter().find(|f| f.severity == Severity::Error)) {
+        output.warn(&format!("what was made is no policy yet: {}", error.message));
+    }
+    match &options.output {
+        Some(path) => {
+            write_new(path, &policy)?;
+            let path = path.display();
+            output.tell(&format!(
+                "wrote {path}, readable by you alone; `knockgate check {path}` says how strong it is\n"
+            ));
+        }
+        None if output.is_json() => {}
+        None => output.print(&policy)?,
+    }
+    let whole = left_out.is_empty() && parsed.is_some();
+    Ok(if whole { Answer::Fine } else { Answer::Findings })
+}
+
+/// Gives doors the names that were asked for, and the outside interface, where no rule names it.
+fn rename(lifted: &mut Lifted, interfaces: &Named, names: &[String]) {
+    for (door, name) in lifted.doors.iter_mut().zip(names) {
+        door.name.clone_from(name);
+    }
+    let meant = |interface: Interface| match interfaces.get(interface.as_str()) {
+        Some(named) => named.clone(),
+        None => vec![interface],
+    };
+    lifted.outside = std::mem::take(&mut lifted.outside).into_iter().flat_map(meant).collect();
+    lifted.outside.sort();
+    lifted.outside.dedup();
+}
+
+/// Something that the policy does not do, or does otherwise: the line, what it is about, and what.
+type Remark = (Option<usize>, String, String);
+
+fn remarks(lifted: &Lifted, source: &Source<'_>) -> Vec<Remark> {
+    let line = |origin: &Origin| origin.span.map(|span| source.place(span.start).line);
+    let about = |part: Option<Part>| match part {
+        Some(Part::Door(name)) => format!("door {name}"),
+        Some(Part::Traps) => "traps".to_owned(),
+        None => "policy".to_owned(),
+    };
+    let doubts = lifted
+        .all_doubts()
+        .map(|(part, doubt)| (doubt.origin.as_ref().and_then(line), about(part), doubt.what.clone()));
+    let doors = lifted.doors.iter().filter_map(|door| {
+        Some((None, format!("door {}", door.name), format!("left out: {}", door.left_out.as_ref()?)))
+    });
+    let traps = lifted.traps.iter().filter_map(|traps| {
+        Some((None, "traps".to_owned(), format!("left out: {}", traps.left_out.as_ref()?)))
+    });
+    let lost = lifted.rest.iter().filter(|rule| rule.lost);
+    let lost = lost.map(|rule| (line(&rule.origin), "not in the policy".to_owned(), rule.why.clone()));
+    doubts.chain(doors).chain(traps).chain(lost).collect()
+}
+
+fn tell(lifted: &Lifted, source: &Source<'_>, output: &Output) {
+    for (line, about, what) in remarks(lifted, source) {
+        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+        output.warn(&format!("{}{line}: {about}: {what}", source.name()));
+    }
+}
+
+fn as_json(lifted: &Lifted, source: &Source<'_>, policy: &str) -> Value {
+    let doors = lifted.doors.iter().map(|door| json!({ "name": door.name, "left_out": door.left_out }));
+    let remarks = remarks(lifted, source).into_iter();
+    let remarks = remarks.map(|(line, about, what)| json!({ "line": line, "about": about, "what": what }));
+    json!({
+        "doors": doors.collect::<Vec<_>>(),
+        "remarks": remarks.collect::<Vec<_>>(),
+        "policy": policy,
+    })
+}
+
+fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file =
+        options.create_new(true).write(true).mode(0o600).open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                anyhow::anyhow!("`{}` is there already; name another file", path.display())
+            }
+            _ => anyhow::anyhow!("`{}` cannot be written: {error}", path.display()),
+        })?;
+    file.write_all(text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))
+}
