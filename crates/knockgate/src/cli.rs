@@ -38,7 +38,7 @@ enum Command {
     Init(init::Options),
     /// Make a policy of the doors in a RouterOS script
     Import(import::Options),
-    /// Say what is wrong with a policy, or with the language of a RouterOS script
+    /// Say what is wrong with a policy or a RouterOS script
     Check(check::Options),
     /// Print what a target would run
     Compile(compile::Options),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use knockgate_compiler::backend::nft;
 use knockgate_compiler::backend::routeros::{self, Options, Script, Shaped, Version};
-use knockgate_compiler::diag::Severity;
+use knockgate_compiler::diag::{Code, Severity};
 use knockgate_compiler::frontend::rsc::config::Config;
 use knockgate_compiler::frontend::{self, rsc};
 use knockgate_compiler::lower::lower;
@@ -261,14 +261,17 @@ fn expect_a_script(shaped: &Shaped, seed: u64) {
         reading
     };
     let once = read(&install);
-    let program = once.program.as_ref().expect("no finding is an error");
-    let again =
-        routeros::shape(program, ROUTERS).unwrap_or_else(|refused| panic!("seed {seed}: {refused:?}"));
-    let reprinted = routeros::print(&again, ROUTERS).install;
-    for (one, other) in rules_of(&reprinted).into_iter().zip(rules_of(&install)) {
-        assert_eq!(one, other, "seed {seed}");
+    // What is not modelled may be said in another way again.
+    if once.findings.iter().all(|finding| finding.code != Code::NotModelled) {
+        let program = once.program.as_ref().expect("no finding is an error");
+        let again =
+            routeros::shape(program, ROUTERS).unwrap_or_else(|refused| panic!("seed {seed}: {refused:?}"));
+        let reprinted = routeros::print(&again, ROUTERS).install;
+        for (one, other) in rules_of(&reprinted).into_iter().zip(rules_of(&install)) {
+            assert_eq!(one, other, "seed {seed}");
+        }
+        assert_eq!(rules_of(&reprinted).len(), rules_of(&install).len(), "seed {seed}");
     }
-    assert_eq!(rules_of(&reprinted).len(), rules_of(&install).len(), "seed {seed}");
     let twice = read(&(install.clone() + &install)).config;
     assert_eq!(chains_of(&twice), chains_of(&once.config), "seed {seed}");
     let undone = read(&(install + &uninstall)).config;
@@ -385,7 +388,7 @@ fn expect_that_routers_do_the_same_by_rules(seed: u64) -> Result<usize, String> 
     let shaped = match routeros::shape(&program, ROUTERS) {
         Ok(shaped) => {
             // Reading takes longer than all the rest.
-            if seed % 8 == 0 {
+            if seed.is_multiple_of(8) {
                 expect_a_script(&shaped, seed);
             }
             shaped.program
@@ -427,7 +430,7 @@ fn expect_that_routers_do_the_same(seed: u64) -> Option<usize> {
     let program = lower(&policy);
     let shaped = routeros::shape(&program, ROUTERS).ok()?;
     // Reading takes longer than all the rest.
-    if seed % 8 == 0 {
+    if seed.is_multiple_of(8) {
         expect_a_script(&shaped, seed);
     }
     let shaped = shaped.program;

@@ -1,11 +1,7 @@
 //! `knockgate import`.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use knockgate_compiler::diag::{Severity, Source};
 use knockgate_compiler::frontend::rsc::interfaces::Named;
@@ -16,8 +12,8 @@ use knockgate_compiler::policy::limit;
 use knockgate_compiler::program::Origin;
 use serde_json::{Value, json};
 
-use super::input::read;
-use super::output::{Answer, Output};
+use super::input::{MAX_SCRIPT, ScriptOptions, read};
+use super::output::{Answer, Output, write_new};
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -26,19 +22,11 @@ pub struct Options {
     /// Where to write the policy; without it, to standard output
     #[arg(long, short, value_name = "POLICY")]
     output: Option<PathBuf>,
-    /// The interface of this machine that stands for an interface or a list of the script; can be
-    /// given several times
-    #[arg(long, value_name = "NAME=INTERFACE", value_parser = stands_for)]
-    interface: Vec<(String, Interface)>,
+    #[command(flatten)]
+    reading: ScriptOptions,
     /// What to call the doors, in their order; can be given several times
     #[arg(long, value_name = "NAME", value_parser = door_name)]
     name: Vec<String>,
-}
-
-fn stands_for(text: &str) -> Result<(String, Interface), String> {
-    let (name, interface) = text.rsplit_once('=').ok_or("write it as `WAN=eth0`")?;
-    let interface = interface.parse().map_err(|_| format!("`{interface}` cannot be an interface"))?;
-    Ok((name.to_owned(), interface))
 }
 
 fn door_name(text: &str) -> Result<String, String> {
@@ -49,20 +37,13 @@ fn door_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Bytes that a script may have.
-const MAX_SCRIPT: usize = 64 << 20;
-
 pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
     let text = match read(&options.script, MAX_SCRIPT, output)? {
         Ok(text) => text,
         Err(answer) => return Ok(answer),
     };
     let source = text.source();
-    let mut interfaces = Named::new();
-    for (name, interface) in &options.interface {
-        interfaces.entry(name.clone()).or_default().push(interface.clone());
-    }
-    let translation = rsc::translate::Options { interfaces, ..Default::default() };
+    let translation = options.reading.for_compiler();
     let reading = rsc::read(&text.text, &translation);
     let Some(program) = reading.program else {
         output.report(&source, &reading.findings)?;
@@ -155,16 +136,4 @@ fn as_json(lifted: &Lifted, source: &Source<'_>, policy: &str) -> Value {
         "remarks": remarks.collect::<Vec<_>>(),
         "policy": policy,
     })
-}
-
-fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut options = OpenOptions::new();
-    let mut file =
-        options.create_new(true).write(true).mode(0o600).open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                anyhow::anyhow!("`{}` is there already; name another file", path.display())
-            }
-            _ => anyhow::anyhow!("`{}` cannot be written: {error}", path.display()),
-        })?;
-    file.write_all(text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))
 }

@@ -2,10 +2,8 @@
 
 mod scanned;
 
-use std::fs::OpenOptions;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -15,7 +13,7 @@ use knockgate_compiler::frontend;
 use knockgate_compiler::net::{Endpoint, Interface};
 use serde_json::json;
 
-use super::output::{Answer, Output};
+use super::output::{Answer, Output, write_new};
 use scanned::SCANNED;
 
 #[derive(Debug, Args)]
@@ -222,18 +220,6 @@ grant = "30s"
 wrong = "reset"
 "#
     )
-}
-
-fn write_new(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
-    let mut options = OpenOptions::new();
-    let mut file =
-        options.create_new(true).write(true).mode(0o600).open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                anyhow::anyhow!("`{}` is there already; name another file", path.display())
-            }
-            _ => anyhow::anyhow!("`{}` cannot be written: {error}", path.display()),
-        })?;
-    file.write_all(text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))
 }
 
 #[cfg(test)]

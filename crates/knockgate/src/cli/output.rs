@@ -1,9 +1,13 @@
 //! Results on standard output, findings and failures on standard error.
 
+use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use knockgate_compiler::diag::{Diagnostic, Severity, Source, Style, to_json, to_text};
 use serde_json::{Value, json};
@@ -155,4 +159,17 @@ pub fn counted(findings: &[Diagnostic]) -> String {
         .flatten()
         .collect();
     if counts.is_empty() { "no findings".to_owned() } else { counts.join(" and ") }
+}
+
+/// Writes a file that is not there yet, for its owner alone: what knocks are is a secret.
+pub fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file =
+        options.create_new(true).write(true).mode(0o600).open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                anyhow::anyhow!("`{}` is there already; name another file", path.display())
+            }
+            _ => anyhow::anyhow!("`{}` cannot be written: {error}", path.display()),
+        })?;
+    file.write_all(text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))
 }

@@ -10,6 +10,11 @@ use clap::Args;
 use knockgate::rehearsal::{HURRIED, HURRIED_BAN, Outcome, Piece, Progress, Report, Seen, rehearse};
 use serde_json::{Value, json};
 
+use knockgate_compiler::frontend;
+use knockgate_compiler::lift::lift;
+use knockgate_compiler::policy::Policy;
+use knockgate_compiler::program::Program;
+
 use super::input::{ScriptOptions, load};
 use super::output::{Answer, Output};
 
@@ -45,8 +50,11 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
             output.tell(&bar(progress));
         }
     };
-    let Some(policy) = &loaded.policy else { anyhow::bail!("only policies can be rehearsed so far") };
-    let report = rehearse(&Piece::of_policy(policy), seed, &mut show);
+    let piece = match &loaded.policy {
+        Some(policy) => Piece::of_policy(policy),
+        None => Piece::of_rules(&loaded.program, &recognised(&loaded.program)?),
+    };
+    let report = rehearse(&piece, seed, &mut show);
     if watched {
         output.tell("\r\x1b[K");
     }
@@ -58,6 +66,14 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
         output.print(&as_text(&report, &loaded.text.name))?;
     }
     Ok(if agrees { Answer::Fine } else { Answer::Findings })
+}
+
+/// The doors that are seen in a program of rules, for the acts to try.
+fn recognised(program: &Program) -> anyhow::Result<Policy> {
+    let mut lifted = lift(program);
+    lifted.settle(|text| frontend::toml::parse(text).1);
+    let (policy, _) = frontend::toml::parse(&lifted.to_toml(None));
+    policy.context("no door is recognised in these rules, so there is nothing to rehearse")
 }
 
 /// Becomes the same command inside new namespaces: network and mounts, to leave nothing behind;

@@ -120,3 +120,30 @@ fn a_rehearsal_that_is_killed_leaves_nothing_behind() {
         (!network_namespaces().contains(&namespace.display().to_string())).then_some(())
     });
 }
+
+#[test]
+fn the_article_that_check_has_mended_opens_to_its_knocks_and_bans_at_its_trap() {
+    if !can_be_run(&NEEDED) {
+        return;
+    }
+    let article = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/article.rsc");
+    let text = std::fs::read_to_string(article).expect("the article is among the examples");
+    let script = Folder::new("rehearsal-article").write("article.rsc", &text);
+    run(&mut knockgate(&["check", "--fix", &script]), "").expect(0);
+    let said = run(&mut knockgate(&["rehearse", &script]), "").expect(0);
+    for (act, happened) in [
+        ("a stranger connects", "closed"),
+        ("the owner knocks and connects", "open"),
+        ("the grant has run out: the owner connects again", "closed"),
+        ("the right knocks, the last one too late", "closed"),
+        ("a sweep from port 1 to 65535", "closed, banned"),
+        ("enough traps for a ban, then the right knocks", "closed, banned"),
+        ("the ban has run out: the right knocks", "open"),
+    ] {
+        let line = said.stdout.lines().find(|line| line.starts_with(&format!("= {act}  ")));
+        assert!(
+            line.is_some_and(|line| line.trim_end().ends_with(&format!(" {happened}"))),
+            "{act}: {said:#?}"
+        );
+    }
+}

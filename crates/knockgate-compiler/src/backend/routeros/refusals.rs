@@ -34,6 +34,8 @@ impl Refusals {
 const NEVER_OFF: &str = "a router's rules put sources on lists, but never take them off";
 const COOLDOWN: &str = "a router's rules put sources on lists, but never take them off: \
                         write `wrong = \"cooldown 10s\"` in the door, or for all in `[defaults]`";
+const NOT_CARRIED_OVER: &str =
+    "leave the rule where it is, beside what is compiled: disable it in the script";
 const NO_WILDCARDS: &str = "name each interface, such as `pppoe-out1`: lists of interfaces have no `*`";
 
 /// What no rule of a router does, whatever stands around it.
@@ -85,6 +87,10 @@ fn of_condition(condition: &Condition, rule: &Rule, refusals: &mut Refusals) {
             for interface in interfaces.iter().filter(|interface| interface.as_str().ends_with('*')) {
                 refusals.add(interface.as_str(), &rule.origin, Some(NO_WILDCARDS));
             }
+        }
+        // An action is more than its name, and our lists have other names than those of a script.
+        Condition::Opaque(words) if words.starts_with("action=") || words.contains("address-list=") => {
+            refusals.add(words, &rule.origin, Some(NOT_CARRIED_OVER));
         }
         Condition::Not(inner) => match &**inner {
             Condition::Opaque(words) => refusals.add(&format!("not {words}"), &rule.origin, None),

@@ -2,6 +2,7 @@ use super::*;
 use crate::diag::Code;
 use crate::frontend::{rsc, toml};
 use crate::lower::lower;
+use crate::program::{Builder, Condition, Hook, Origin, Rule, Verdict};
 
 const OPTIONS: Options = Options { final_drop: true, version: Version::V7 };
 
@@ -141,4 +142,21 @@ fn a_door_that_shares_its_knocks_with_too_many_others_is_refused() {
     let text = format!("outside = \"ether1\"\ndefaults.wrong = \"cooldown 1s\"\n{doors}");
     let refused = refused(&text, OPTIONS);
     assert!(refused.len() == 1 && refused[0].hint.is_some(), "{refused:#?}");
+}
+
+#[test]
+fn an_action_or_a_list_that_is_not_modelled_is_refused_by_name_and_a_matcher_is_printed_back() {
+    let words = |words: &str| {
+        let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
+        let input = builder.chain("input", Some(Hook::Input));
+        let when = vec![Condition::Opaque(words.into())];
+        let origin = Origin { what: "a rule".into(), span: None };
+        builder.rule(input, Rule { when, then: vec![], verdict: Some(Verdict::Drop), origin });
+        let options = Options { final_drop: true, version: Version::V7 };
+        shape(&builder.seal().unwrap(), options).map(|shaped| print(&shaped, options).install)
+    };
+    for refused in ["action=notrack", "src-address-list=friends"] {
+        assert_eq!(words(refused).unwrap_err()[0].what, refused);
+    }
+    assert!(words("psd=21,3s,3,1").unwrap().contains("action=drop psd=21,3s,3,1"));
 }

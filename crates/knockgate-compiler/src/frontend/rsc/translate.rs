@@ -373,7 +373,8 @@ impl<'r, 'c> Translator<'r, 'c> {
     fn rule(&mut self, rule: &'r Rule<'c>) {
         let Some(chain) = self.chains.get(&(rule.table, rule.chain)).copied() else { return };
         let place = self.places.get(&(rule.table, rule.family, rule.chain)).copied().unwrap_or_default();
-        let forward = place.forward && !place.elsewhere;
+        // What is reached from nowhere matches nothing anyway.
+        let forward = !place.elsewhere;
         let mut when = vec![Condition::Family(rule.family)];
         for matcher in &rule.matchers {
             self.matcher(rule, matcher, forward, &mut when);

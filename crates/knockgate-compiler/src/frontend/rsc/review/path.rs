@@ -33,17 +33,30 @@ impl<'a> View<'a> {
     /// The rule of `input` after which no stranger's new TCP connection is let through: at `input`
     /// itself, even if it only jumps to the one that drops.
     pub(super) fn closer(&self, family: Family) -> Option<&'a Rule<'a>> {
-        self.closer_in(family, "input", MAX_DEPTH)
+        self.closer_in(family, "input", MAX_DEPTH, &mut BTreeSet::new())
     }
 
-    fn closer_in(&self, family: Family, chain: &str, depth: usize) -> Option<&'a Rule<'a>> {
-        let closes = |rule: &Rule<'_>| match &rule.action.value {
+    /// `open` are chains that were looked into and close nothing: many jumps may lead to one.
+    fn closer_in(
+        &self,
+        family: Family,
+        chain: &'a str,
+        depth: usize,
+        open: &mut BTreeSet<&'a str>,
+    ) -> Option<&'a Rule<'a>> {
+        let mut closes = |rule: &&'a Rule<'a>| match &rule.action.value {
             _ if !rule.matchers.iter().all(|matcher| may_be_stranger(&matcher.value)) => false,
             Action::Drop | Action::Reject(_) | Action::Tarpit => true,
-            Action::Jump(target) if depth > 0 => self.closer_in(family, &target.value, depth - 1).is_some(),
+            Action::Jump(target) if depth > 0 && !open.contains(target.value.as_str()) => {
+                self.closer_in(family, &target.value, depth - 1, open).is_some()
+            }
             _ => false,
         };
-        self.chain(Table::Filter, family, chain).iter().copied().find(|rule| closes(rule))
+        let found = self.chain(Table::Filter, family, chain).iter().copied().find(|rule| closes(rule));
+        if found.is_none() {
+            open.insert(chain);
+        }
+        found
     }
 
     /// The first rule of `input` that lets the packets of connections go on.
