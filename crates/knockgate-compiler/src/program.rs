@@ -480,6 +480,8 @@ pub enum Flaw {
     Loop(Box<str>),
     /// Jumps go deeper than [`MAX_DEPTH`] from this chain.
     TooDeep(Box<str>),
+    /// A packet that enters this chain may meet more than [`MAX_STEPS`] rules, for jumps fan out.
+    TooLong(Box<str>),
     /// A switch or a return stands in this chain, which no chain jumps to.
     NothingToReturnTo(Box<str>),
     /// A rule of this chain has both effects and a switch.
@@ -506,6 +508,9 @@ impl fmt::Display for Flaw {
             Self::DuplicateHook(hook) => write!(f, "two chains are entered at {hook:?}"),
             Self::Loop(chain) => write!(f, "chain `{chain}` can reach itself"),
             Self::TooDeep(chain) => write!(f, "jumps from chain `{chain}` go deeper than {MAX_DEPTH}"),
+            Self::TooLong(chain) => {
+                write!(f, "jumps from chain `{chain}` lead through more than {MAX_STEPS} rules")
+            }
             Self::NothingToReturnTo(chain) => {
                 write!(f, "chain `{chain}` returns, but packets enter it from a hook")
             }
@@ -532,6 +537,10 @@ impl std::error::Error for Flaw {}
 /// Jumps that may be pending at once. The kernel takes 16 (`NFT_JUMP_STACK_SIZE`); half of them
 /// are left to back ends, which may put a chain of their own around a rule's effects.
 pub const MAX_DEPTH: usize = 8;
+
+/// Rules that a packet may meet, those of a chain as often as it is jumped to: a few jumps in each of a
+/// few chains are soon more than any gateway can carry out.
+pub const MAX_STEPS: u64 = 1_000_000;
 
 /// A program being drafted.
 #[derive(Debug)]
@@ -680,6 +689,8 @@ fn check_effects(program: &Program) -> Result<(), Flaw> {
 #[derive(Clone, Copy, Default)]
 struct Reach {
     depth: usize,
+    /// Rules that a packet may meet.
+    steps: u64,
     redirects: bool,
     /// It looks at destinations on lists.
     destinations: bool,
@@ -699,12 +710,13 @@ impl Reach {
         };
         let destinations = adds || asks(|condition| matches!(condition, Condition::DestinationListed(_)));
         let states = asks(|condition| matches!(condition, Condition::State(_) | Condition::Redirected));
-        Self { depth: 0, redirects, destinations, states }
+        Self { depth: 0, steps: 1, redirects, destinations, states }
     }
 
     fn and(self, other: Self) -> Self {
         Self {
             depth: self.depth.max(other.depth),
+            steps: self.steps.saturating_add(other.steps),
             redirects: self.redirects || other.redirects,
             destinations: self.destinations || other.destinations,
             states: self.states || other.states,
@@ -723,6 +735,9 @@ fn check_flow(program: &Program) -> Result<(), Flaw> {
         let reach = explore(program, id, 0, &mut known, &mut pending)?;
         if reach.depth > MAX_DEPTH {
             return Err(Flaw::TooDeep(chain.name.clone()));
+        }
+        if reach.steps > MAX_STEPS {
+            return Err(Flaw::TooLong(chain.name.clone()));
         }
         let Some(hook) = chain.hook else { continue };
         if reach.redirects && hook != Hook::Prerouting {
@@ -769,10 +784,14 @@ fn explore(
             Some(Verdict::Switch(switch)) => switch.targets(),
             _ => continue,
         };
+        // Of a switch, a packet meets one arm.
+        let mut longest = 0;
         for target in targets {
             let inner = explore(program, target, jumps + 1, known, pending)?;
-            reach = reach.and(Reach { depth: inner.depth + 1, ..inner });
+            longest = inner.steps.max(longest);
+            reach = reach.and(Reach { depth: inner.depth + 1, steps: 0, ..inner });
         }
+        reach.steps = reach.steps.saturating_add(longest);
     }
     pending[id.index()] = false;
     known[id.index()] = Some(reach);
@@ -809,6 +828,16 @@ mod tests {
             draft.rule(pair[0], to(Verdict::Jump(pair[1])));
         }
         assert!(matches!(draft.seal(), Err(Flaw::TooDeep(_))));
+    }
+
+    #[test]
+    fn jumps_that_fan_out_beyond_measure_are_not_sealed() {
+        let mut draft = builder();
+        let chains: Vec<_> = (0..=MAX_DEPTH).map(|i| draft.chain(&format!("c{i}"), None)).collect();
+        for pair in chains.windows(2) {
+            (0..10).for_each(|_| draft.rule(pair[0], to(Verdict::Jump(pair[1]))));
+        }
+        assert!(matches!(draft.seal(), Err(Flaw::TooLong(_))));
     }
 
     #[test]

@@ -125,11 +125,14 @@ fn thousands_of_rules_and_jumps_that_fan_out_come_to_an_end() {
     // Jumps that fan out.
     let mut script = String::from("/ip firewall filter\nadd chain=input action=jump jump-target=c0\n");
     for depth in 0..7 {
-        for _ in 0..20 {
+        for _ in 0..4 {
             script += &format!("add chain=c{depth} action=jump jump-target=c{}\n", depth + 1);
         }
     }
-    script += "add chain=c7 protocol=tcp dst-port=22 action=accept src-address-list=x\n";
+    for port in 1..30 {
+        script +=
+            &format!("add chain=c7 protocol=tcp dst-port={port} action=accept src-address-list=x{port}\n");
+    }
     let found = lift(&program(&script));
     assert!(found.doubts.iter().any(|doubt| doubt.what.contains("too tangled")), "{found:#?}");
 }
