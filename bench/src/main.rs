@@ -5,6 +5,7 @@
 
 mod doors;
 mod knock;
+mod scripts;
 mod simulator;
 
 use std::time::Duration;
@@ -20,7 +21,9 @@ fn main() -> anyhow::Result<()> {
     eprintln!("a thousand doors ...");
     doors::run()?;
     eprintln!("simulator ...");
-    simulator::run()
+    simulator::run()?;
+    eprintln!("scripts ...");
+    scripts::run()
 }
 
 fn first_line(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
