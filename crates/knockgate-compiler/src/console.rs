@@ -18,6 +18,11 @@ pub fn quoted(text: &str) -> String {
     if !text.is_empty() && text != "where" && text.bytes().all(is_plain) {
         return text.to_owned();
     }
+    in_quotes(text)
+}
+
+/// `text` in quotes and on one line.
+pub fn in_quotes(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for character in text.chars() {

@@ -1,7 +1,7 @@
 //! Commands as they are typed, each with its whole menu.
 
 use super::ast::{Argument, Command, Condition, Conditions, Content, Relation, Scope, Value};
-use crate::console::quoted;
+use crate::console::{in_quotes, quoted};
 
 impl Command {
     /// The command on one line, with its menu and all names in full. What only a router can work
@@ -14,10 +14,17 @@ impl Command {
             Scope::Global => format!(":{}", self.name.value),
             Scope::Call => self.name_of_call(source).to_owned(),
         };
+        // Behind what may be a menu, a word without quotes may be a command.
+        let may_go_on = self.scope == Scope::Unknown || self.menu.known().is_none();
         // The first argument of a call is what is called.
         for argument in self.arguments.iter().skip(usize::from(self.scope == Scope::Call)) {
             text.push(' ');
-            push_argument(&mut text, argument, source);
+            match argument {
+                Argument::Plain(Value { negated: false, content: Content::Text(word), .. }) if may_go_on => {
+                    text.push_str(&in_quotes(word));
+                }
+                argument => push_argument(&mut text, argument, source),
+            }
         }
         if let Some(conditions) = &self.conditions {
             text.push_str(" where ");

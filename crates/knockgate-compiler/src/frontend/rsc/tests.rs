@@ -569,6 +569,13 @@ fn a_command() -> impl Strategy<Value = String> {
         .prop_map(|(start, arguments)| format!("{start} {}", arguments.join(" ")))
 }
 
+#[test]
+fn a_word_that_could_be_a_command_is_printed_in_quotes() {
+    let text = r#"/interface wifi frobnicate "a""#;
+    let (script, _) = parse(text);
+    assert_eq!(commands(&script.statements)[0].to_text(text), r#"/interface/wifi/frobnicate "a""#);
+}
+
 proptest! {
     #[test]
     fn what_is_printed_is_read_as_the_same_command(text in a_command()) {
