@@ -318,3 +318,28 @@ fn a_packet_of_no_connection_is_of_none_that_was_redirected() {
     let lost = segment(STRANGER, 1, 22, TcpFlags::SYN.with(TcpFlags::ACK));
     assert_eq!(accepted(&program, &at_once([lost, syn(address(STRANGER), 2, 22)])), 2);
 }
+
+#[test]
+fn names_of_a_script_never_become_words_of_nftables() {
+    if !able() {
+        return;
+    }
+    let odd =
+        ["tcp", "ip", "about", "input", "x\\\"; drop; \\\"", "a b", "a-b", "1", "\u{e4}", "list-1", "}"];
+    let mut script = String::from("/ip firewall filter\n");
+    for name in odd {
+        script += &format!(
+            "add chain=input action=add-src-to-address-list address-list=\"{name}\" address-list-timeout=1m \
+             protocol=icmp comment=\"{name}\" log=yes log-prefix=\"{name}\"\n\
+             add chain=input action=jump jump-target=\"_{name}\" src-address-list=\"{name}\"\n\
+             add chain=\"_{name}\" action=passthrough\n\
+             /ip firewall address-list add list=\"{name}\" address=192.0.2.1\n/ip firewall filter\n"
+        );
+    }
+    script += "add chain=input action=drop src-address-list=a\\ b\nadd chain=input action=accept\n";
+    let script = script.replace("a\\ b", "\"a b\"");
+    let reading = frontend::rsc::read(&script, &frontend::rsc::translate::Options::default());
+    let program = reading.program.unwrap_or_else(|| panic!("{:?}", reading.findings));
+    // It is on every list then, so the one that drops drops.
+    assert_eq!(accepted(&program, &at_once([ping(address(STRANGER), 0), syn(address(NEIGHBOUR), 1, 22)])), 1);
+}

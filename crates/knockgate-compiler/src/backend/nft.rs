@@ -942,18 +942,22 @@ fn static_name(list: &str, family: Family) -> String {
     format!("{}{}", identifier(list), digit(family))
 }
 
-/// `name` where nft takes it as a name, else something like it that no other name becomes.
+/// `name` where nft takes it as a name, with an underscore for its space if it has one, else something
+/// like it. No two names become one, and none has two underscores.
 fn identifier(name: &str) -> String {
-    let kept: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let unchanged = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == ' ');
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let unchanged = name.chars().all(|c| plain(c) || c == ' ') && name.matches(' ').count() <= 1;
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
     // `ip6` and `icmpv6` would be words of nft's own.
     let taken = [ABOUT, "ip", "icmpv"].contains(&name);
-    if unchanged && begins && !taken && name.len() <= MAX_IDENTIFIER {
-        return kept;
+    // What is made of other names begins so.
+    let made = name.starts_with("x-");
+    if unchanged && begins && !taken && !made && name.len() <= MAX_IDENTIFIER {
+        return name.replace(' ', "_");
     }
-    let end = kept.floor_char_boundary(MAX_IDENTIFIER / 2);
-    format!("x-{}-{:016x}", &kept[..end], fnv1a(name.as_bytes()))
+    let kept: String =
+        name.chars().map(|c| if plain(c) { c } else { '-' }).take(MAX_IDENTIFIER / 2).collect();
+    format!("x-{kept}-{:016x}", fnv1a(name.as_bytes()))
 }
 
 /// Names of sets have at most 31 bytes before Linux 4.17 and 255 since (`NFT_SET_MAXNAMELEN`); this
@@ -1080,6 +1084,14 @@ mod tests {
 
     use super::*;
     use crate::program::{Builder, Origin};
+
+    #[test]
+    fn no_two_names_become_one() {
+        let names = ["a", "a b", "a-b", "a_b", "a  b", "x-a", "1", "ip", "about", "list a", "ä", "a.1", ""];
+        let found: BTreeSet<String> = names.into_iter().map(identifier).collect();
+        assert_eq!(found.len(), names.len(), "{found:?}");
+        assert!(found.iter().all(|name| !name.contains("__")), "{found:?}");
+    }
 
     #[test]
     fn an_expired_element_is_out_of_the_way_before_one_is_added_that_may_be_removed() {

@@ -332,7 +332,7 @@ fn what_is_applied_shows_its_lists_with_time_left_and_its_counters() {
     assert_eq!(shell("apply\n").expect(0).stdout, "2 rules in force\n");
     assert_eq!(shell("apply\n").expect(0).stdout, "2 rules in force already, nothing changed\n");
     assert!(shell(stats).expect(0).stderr.contains("without counters"));
-    gateway.must("nft add element inet knockgate list-pinged4 { 198.51.100.7 timeout 1000s }");
+    gateway.must("nft add element inet knockgate list__pinged4 { 198.51.100.7 timeout 1000s }");
     assert_eq!(shell("apply counters\n").expect(0).stdout, "2 rules in force\n");
     gateway.must("ping -c 1 -W 1 127.0.0.1");
     let said = shell("/ip/firewall/address-list/print\n").expect(0);

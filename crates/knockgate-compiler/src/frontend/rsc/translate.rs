@@ -203,10 +203,9 @@ impl<'r, 'c> Translator<'r, 'c> {
         for name in &timed {
             fixed.entry(name).or_default();
         }
-        let mut pools = BTreeSet::new();
         for (name, members) in fixed {
             let list = if timed.contains(name) {
-                let pool = self.builder.pool(&pool_name(name, &mut pools), self.options.capacity, false);
+                let pool = self.builder.pool(&pool_name(name), self.options.capacity, false);
                 self.builder.mixed_list(name, members, pool, 128)
             } else {
                 self.builder.static_list(name, members)
@@ -582,18 +581,20 @@ fn what(rule: &Rule<'_>) -> String {
     )
 }
 
-/// A name for the set of a list, which nftables takes.
-fn pool_name(list: &str, taken: &mut BTreeSet<String>) -> String {
-    let kept: String =
-        list.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
-    let base = format!("list-{kept}");
-    let mut name = base.clone();
-    let mut next = 2;
-    while !taken.insert(name.clone()) {
-        name = format!("{base}-{next}-");
-        next += 1;
+/// A name for the set of a list, which nftables takes. It depends on nothing but the list's own, for
+/// the set keeps its members when the script around it changes. No other set or chain has two
+/// underscores in its name.
+fn pool_name(list: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric();
+    let kept: String = list.chars().map(|c| if plain(c) { c } else { '_' }).take(40).collect();
+    if kept == list {
+        return format!("list__{kept}");
     }
-    name
+    // FNV-1a, 64 bits (RFC 9923).
+    let hash = list.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("list__{kept}_{hash:016x}")
 }
 
 #[cfg(test)]
