@@ -63,9 +63,7 @@ pub fn run(_: &Options, output: &Output) -> anyhow::Result<Answer> {
             })).collect::<Vec<_>>(),
             "grants": rows_json(&grants, "door"),
             "progress": rows_json(&progress, "at"),
-            "banned": banned.iter().map(|row| json!({
-                "source": row.source.to_string(), "left_s": row.left_s,
-            })).collect::<Vec<_>>(),
+            "banned": sources_json(&banned),
         }))?;
     } else {
         doubts.iter().for_each(|doubt| output.warn(doubt));
@@ -95,8 +93,7 @@ fn lists(
         tables.push((&*list.name, plain_rows(&[&sets[0], &sets[1]])?));
     }
     if output.is_json() {
-        let lists =
-            tables.iter().map(|(name, rows)| json!({ "name": name, "entries": rows_json(rows, "what") }));
+        let lists = tables.iter().map(|(name, rows)| json!({ "name": name, "entries": sources_json(rows) }));
         output.print_json(&json!({
             "script": name,
             "changed_since_apply": changed,
@@ -197,6 +194,10 @@ fn rows_json(rows: &[Row], what: &str) -> Vec<Value> {
     rows.iter()
         .map(|row| json!({ "source": row.source.to_string(), what: row.what, "left_s": row.left_s }))
         .collect()
+}
+
+fn sources_json(rows: &[Row]) -> Vec<Value> {
+    rows.iter().map(|row| json!({ "source": row.source.to_string(), "left_s": row.left_s })).collect()
 }
 
 fn as_text(applied: &Applied, policy: &Policy, changed: bool, tables: &[(&str, Vec<Row>)]) -> String {
