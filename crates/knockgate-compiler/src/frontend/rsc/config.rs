@@ -60,6 +60,11 @@ impl Item {
         self.get(name)?.text()
     }
 
+    /// Whether an attribute is set to what only a router can work out.
+    pub fn is_computed(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| value.text().is_none())
+    }
+
     /// Whether it is there without effect.
     pub fn is_disabled(&self) -> bool {
         self.text("disabled").and_then(truth) == Some(true)

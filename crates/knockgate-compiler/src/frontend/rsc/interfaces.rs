@@ -15,6 +15,10 @@ pub struct Interfaces<'c> {
     named: &'c Named,
     lists: BTreeMap<&'c str, &'c Item>,
     members: BTreeMap<&'c str, Vec<&'c str>>,
+    /// Lists with a member that only the router knows.
+    unknown: BTreeSet<&'c str>,
+    /// A list that only the router knows has members.
+    any_unknown: bool,
 }
 
 /// What a list stands for.
@@ -38,15 +42,27 @@ impl<'c> Interfaces<'c> {
     pub fn of(config: &'c Config, named: &'c Named) -> Self {
         let enabled =
             |menu: &str| config.items(menu).iter().filter(|item| !item.is_disabled()).collect::<Vec<_>>();
-        let lists = enabled("/interface/list").into_iter();
+        let lists = config.items("/interface/list").iter();
         let lists = lists.filter_map(|item| Some((item.text("name")?, item))).collect();
-        let mut members: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut found = Self {
+            named,
+            lists,
+            members: BTreeMap::new(),
+            unknown: BTreeSet::new(),
+            any_unknown: config.items("/interface/list").iter().any(|item| item.text("name").is_none()),
+        };
         for item in enabled("/interface/list/member") {
-            if let (Some(list), Some(interface)) = (item.text("list"), item.text("interface")) {
-                members.entry(list).or_default().push(interface);
+            match (item.text("list"), item.text("interface")) {
+                (Some(list), Some(interface)) if !item.is_computed("disabled") => {
+                    found.members.entry(list).or_default().push(interface);
+                }
+                (Some(list), _) => {
+                    found.unknown.insert(list);
+                }
+                (None, _) => found.any_unknown = true,
             }
         }
-        Self { named, lists, members }
+        found
     }
 
     /// Every list that the script makes or fills.
@@ -71,14 +87,13 @@ impl<'c> Interfaces<'c> {
             "dynamic" | "static" => return Meant::Unknown,
             _ => {}
         }
-        if self.members.contains_key(name) || self.nested(name).is_some() {
-            let mut found = BTreeSet::new();
-            if self.collect(name, 0, &mut found).is_none() {
-                return Meant::Unknown;
-            }
-            return Meant::These(found.into_iter().flat_map(|name| self.interface(name)).collect());
+        if !self.has_list(name) && !self.any_unknown {
+            return Meant::Assumed(vec![known_as(name)]);
         }
-        Meant::Assumed(vec![known_as(name)])
+        match self.collect(name, &mut vec![], &mut BTreeMap::new()) {
+            Some(found) => Meant::These(found.into_iter().flat_map(|name| self.interface(name)).collect()),
+            None => Meant::Unknown,
+        }
     }
 
     /// What stands for one interface.
@@ -86,27 +101,59 @@ impl<'c> Interfaces<'c> {
         self.named.get(name).cloned().unwrap_or_else(|| vec![known_as(name)])
     }
 
-    fn nested(&self, name: &str) -> Option<&'c str> {
-        let list = self.lists.get(name)?;
-        list.text("include").or_else(|| list.text("exclude")).filter(|text| !text.is_empty())
-    }
-
-    /// `None` for what only the router knows.
-    fn collect(&self, name: &str, depth: usize, found: &mut BTreeSet<&'c str>) -> Option<()> {
-        if depth > MAX_NESTING || ["all", "dynamic", "static"].contains(&name) {
+    /// The names of a list's interfaces: those of the lists that it includes, without those of the ones
+    /// that it excludes, and its own members (MikroTik's manual, Interface Lists). `None` for what only
+    /// the router knows, and for a list that is in itself. Each list is looked at once.
+    fn collect<'n>(
+        &self,
+        name: &'n str,
+        within: &mut Vec<&'n str>,
+        known: &mut BTreeMap<&'n str, Option<BTreeSet<&'c str>>>,
+    ) -> Option<BTreeSet<&'c str>>
+    where
+        'c: 'n,
+    {
+        if let Some(found) = known.get(name) {
+            return found.clone();
+        }
+        let built_in = ["all", "dynamic", "static"].contains(&name);
+        if built_in || self.any_unknown || self.unknown.contains(name) || within.contains(&name) {
             return None;
         }
+        if within.len() >= MAX_NESTING {
+            return None;
+        }
+        within.push(name);
+        let found = self.made_of(name, within, known);
+        within.pop();
+        known.insert(name, found.clone());
+        found
+    }
+
+    fn made_of<'n>(
+        &self,
+        name: &'n str,
+        within: &mut Vec<&'n str>,
+        known: &mut BTreeMap<&'n str, Option<BTreeSet<&'c str>>>,
+    ) -> Option<BTreeSet<&'c str>>
+    where
+        'c: 'n,
+    {
+        let mut found = BTreeSet::new();
+        if let Some(list) = self.lists.get(name) {
+            if ["include", "exclude"].into_iter().any(|attribute| list.is_computed(attribute)) {
+                return None;
+            }
+            for inner in super::items(list.text("include").unwrap_or_default()) {
+                found.extend(self.collect(inner, within, known)?);
+            }
+            for inner in super::items(list.text("exclude").unwrap_or_default()) {
+                let excluded = self.collect(inner, within, known)?;
+                found.retain(|name| !excluded.contains(name));
+            }
+        }
         found.extend(self.members.get(name).into_iter().flatten());
-        let Some(list) = self.lists.get(name) else { return Some(()) };
-        for inner in super::items(list.text("include").unwrap_or_default()) {
-            self.collect(inner, depth + 1, found)?;
-        }
-        let mut excluded = BTreeSet::new();
-        for inner in super::items(list.text("exclude").unwrap_or_default()) {
-            self.collect(inner, depth + 1, &mut excluded)?;
-        }
-        found.retain(|name| !excluded.contains(name));
-        Some(())
+        Some(found)
     }
 }
 
@@ -146,7 +193,8 @@ mod tests {
             add list=WAN interface=ether2 disabled=yes
             add list=LAN interface=bridge
             add list=LAN interface=guest
-            add list=GUEST interface=guest";
+            add list=GUEST interface=guest
+            add list=OFF interface=ether9 disabled=yes";
         assert_eq!(meant(script, "WAN"), these(&["ether1"]));
         assert_eq!(meant(script, "BOTH"), these(&["bridge", "ether1"]));
         assert_eq!(meant(script, "all"), Meant::All);
@@ -154,6 +202,43 @@ mod tests {
         assert_eq!(meant(script, "dynamic"), Meant::Unknown);
         assert_eq!(meant(script, "OTHER"), Meant::Assumed(vec!["OTHER".parse().unwrap()]));
         assert_eq!(meant("/interface list add name=A include=A", "A"), Meant::Unknown);
+        assert_eq!(meant("/interface list add name=A", "A"), these(&[]));
+    }
+
+    #[test]
+    fn what_a_list_excludes_is_neither_its_own_member_nor_another_list_s() {
+        let script = "/interface list
+            add name=A include=B
+            add name=B exclude=C
+            add name=C
+            /interface list member
+            add list=A interface=ether1
+            add list=B interface=ether2
+            add list=C interface=ether1
+            add list=C interface=ether2";
+        assert_eq!(meant(script, "A"), these(&["ether1", "ether2"]));
+    }
+
+    #[test]
+    fn what_only_the_router_knows_makes_a_list_unknown() {
+        for script in [
+            "/interface list member\nadd list=A interface=$x\nadd list=A interface=ether1",
+            "/interface list member\nadd list=$x interface=ether1",
+            "/interface list add name=A exclude=$x",
+        ] {
+            assert_eq!(meant(script, "A"), Meant::Unknown, "{script}");
+        }
+    }
+
+    #[test]
+    fn lists_that_include_each_other_many_times_are_looked_at_once() {
+        let mut script = String::from("/interface list\n");
+        for depth in 0..7 {
+            let next = format!("L{},", depth + 1).repeat(30);
+            script += &format!("add name=L{depth} include={next}\n");
+        }
+        script += "add name=L7\n/interface list member add list=L7 interface=ether1";
+        assert_eq!(meant(&script, "L0"), these(&["ether1"]));
     }
 
     #[test]

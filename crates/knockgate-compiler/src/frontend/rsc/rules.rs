@@ -312,6 +312,9 @@ const ORDER: &[&str] = &[
     "dst-address-list",
 ];
 
+/// Attributes that are for people alone.
+const TEXTS: &[&str] = &["comment", "log-prefix"];
+
 struct Reader<'c, 'f> {
     item: &'c Item,
     table: Table,
@@ -343,6 +346,13 @@ impl<'c> Reader<'c, '_> {
                 matchers.push(self.empty(attribute));
             }
         }
+        // What it does, or whether it is there at all, may be the router's to work out, too.
+        let computed = |set: &&Set| set.value.text().is_none() && !TEXTS.contains(&set.name.value.as_str());
+        for attribute in item.attributes.iter().filter(|set| NO_MATCHERS.contains(&set.name.value.as_str())) {
+            if computed(&attribute) {
+                matchers.push(self.opaque(attribute, "only the router can tell what it is"));
+            }
+        }
         let action = self.action();
         let log = match item.text("log").and_then(truth) {
             Some(true) => Some(item.text("log-prefix").unwrap_or_default().to_owned()),
@@ -360,7 +370,7 @@ impl<'c> Reader<'c, '_> {
         let finding = Diagnostic::warning(Code::NotModelled, span, format!("`{name}` with nothing in it"))
             .note("what a router makes of it is not documented, so the rule is taken to match nothing")
             .help(format!("take `{name}=\"\"` out if it is to mean nothing"));
-        self.findings.push(finding.replace(span, "", format!("take `{name}` out")));
+        self.findings.push(finding);
         At { value: Matcher::Opaque(format!("{name}=\"\"")), span }
     }
 
@@ -443,7 +453,7 @@ impl<'c> Reader<'c, '_> {
         let item = self.item;
         let (span, text) = match item.get("action") {
             None => (item.span, "accept"),
-            Some(value) => (value.span, value.text().unwrap_or_default()),
+            Some(value) => (value.span, value.text().unwrap_or("passthrough")),
         };
         let action = match text {
             "accept" => Action::Accept,
@@ -491,6 +501,9 @@ impl<'c> Reader<'c, '_> {
         {
             return Some(At { value: text.to_owned(), span: value.span });
         }
+        if self.item.is_computed(name) {
+            return None;
+        }
         let action = self.item.text("action").unwrap_or_default();
         let message = format!("`action={action}` without `{name}`");
         self.findings.push(Diagnostic::error(Code::BadValue, self.item.span, message));
@@ -502,7 +515,8 @@ impl<'c> Reader<'c, '_> {
             return At { value: Stay::UntilRestart, span: self.item.span };
         };
         let span = value.span;
-        let text = value.text().unwrap_or_default();
+        // What the router works out makes the rule one that is not played.
+        let text = value.text().unwrap_or("none-dynamic");
         let millis = |length: std::time::Duration| u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
         let stay = match text {
             "none-dynamic" => Stay::UntilRestart,
@@ -534,7 +548,7 @@ impl<'c> Reader<'c, '_> {
             // 0 in both families: network unreachable, and no route.
             return Refusal::Unreachable(self.family, 0);
         };
-        let text = value.text().unwrap_or_default();
+        let text = value.text().unwrap_or("tcp-reset");
         match values::refusal(text, self.family) {
             Some(refusal) => refusal,
             None => {

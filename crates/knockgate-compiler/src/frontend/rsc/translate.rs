@@ -45,6 +45,26 @@ pub fn translate(
     rules: &[Rule<'_>],
     options: &Options,
 ) -> (Option<Program>, Vec<Diagnostic>) {
+    match attempt(config, rules, options, false) {
+        // Chains of IPv4 and of IPv6 that have the same name may stand in each other's way.
+        (Err(_), _) => match attempt(config, rules, options, true) {
+            (Ok(program), findings) => (program, findings),
+            (Err(flaw), mut findings) => {
+                findings.push(flawed(&flaw, rules));
+                (None, findings)
+            }
+        },
+        (Ok(program), findings) => (program, findings),
+    }
+}
+
+/// The same, with chains for each family where `apart`.
+fn attempt(
+    config: &Config,
+    rules: &[Rule<'_>],
+    options: &Options,
+    apart: bool,
+) -> (Result<Option<Program>, Flaw>, Vec<Diagnostic>) {
     let interfaces = Interfaces::of(config, &options.interfaces);
     let outside = outside(rules, &interfaces);
     let mut translator = Translator {
@@ -57,6 +77,7 @@ pub fn translate(
         chains: BTreeMap::new(),
         places: BTreeMap::new(),
         assumed: BTreeSet::new(),
+        apart,
         findings: vec![],
     };
     translator.lists(config);
@@ -64,10 +85,8 @@ pub fn translate(
     for rule in rules.iter().filter(|rule| rule.table != Table::Mangle) {
         translator.rule(rule);
     }
-    let Translator { builder, mut findings, .. } = translator;
-    let program =
-        if sound { builder.seal().map_err(|flaw| findings.push(flawed(&flaw, rules))).ok() } else { None };
-    (program, findings)
+    let Translator { builder, findings, .. } = translator;
+    if sound { (builder.seal().map(Some), findings) } else { (Ok(None), findings) }
 }
 
 /// A flaw that no rule of its own was found for.
@@ -140,7 +159,9 @@ struct Translator<'r, 'c> {
     lists: HashMap<&'r str, ListId>,
     /// Lists of which only the router knows who is on them, with their families.
     unknown: BTreeSet<(Family, &'r str)>,
-    chains: BTreeMap<(Table, &'r str), ChainId>,
+    /// Those of both families, but for user chains where families are apart.
+    chains: BTreeMap<(Table, Option<Family>, &'r str), ChainId>,
+    apart: bool,
     places: BTreeMap<Chain<'r>, Reached>,
     /// Interfaces and lists of them that were told of as assumed.
     assumed: BTreeSet<&'r str>,
@@ -180,13 +201,21 @@ impl<'r, 'c> Translator<'r, 'c> {
             }
         }
         let mut timed = BTreeSet::new();
+        let mut told = BTreeSet::new();
         for rule in self.rules {
-            match (rule.table, rule.adds_to()) {
-                (Table::Mangle, Some(list)) => {
-                    let new = self.unknown.insert((rule.family, &list.value));
-                    if new {
-                        let message = format!("list `{}` is filled by a rule of mangle", list.value);
-                        let note = "such rules are not played, so who is on the list is not known here";
+            let played = rule.table != Table::Mangle && !matches!(hook(rule.table, rule.chain), Some(None));
+            if !played && told.insert((rule.table, rule.family, rule.chain)) {
+                let message =
+                    format!("rules of `{}` in table {} are not played", rule.chain, rule.table.as_str());
+                let note = "neither the simulator nor nftables has them";
+                self.findings
+                    .push(Diagnostic::warning(Code::NotModelled, rule.item.span, message).note(note));
+            }
+            match (played, rule.adds_to()) {
+                (false, Some(list)) => {
+                    if self.unknown.insert((rule.family, &list.value)) {
+                        let message = format!("list `{}` is filled by a rule that is not played", list.value);
+                        let note = "so who is on the list is not known here";
                         self.findings
                             .push(Diagnostic::warning(Code::NotModelled, list.span, message).note(note));
                     }
@@ -215,13 +244,19 @@ impl<'r, 'c> Translator<'r, 'c> {
     }
 
     fn entry(&mut self, item: &'r Item, family: Family, fixed: &mut BTreeMap<&'r str, Vec<Prefix>>) {
-        let (Some(list), Some(address)) = (item.text("list"), item.text("address")) else {
-            let message = "an entry without a list or an address";
+        let Some(list) = item.text("list") else {
+            let message = "an entry without a list that could be told here";
             self.findings.push(Diagnostic::error(Code::BadValue, item.span, message));
             return;
         };
         let at = item.get("address").map_or(item.span, |value| value.span);
-        match (prefixes(address, family), item.text("timeout")) {
+        let Some(address) = item.text("address").filter(|_| !item.is_computed("disabled")) else {
+            self.unknown.insert((family, list));
+            let message = format!("only the router can tell what this puts on list `{list}`");
+            self.findings.push(Diagnostic::warning(Code::ListEntry, at, message));
+            return;
+        };
+        match (prefixes(address, family), item.get("timeout")) {
             (Some(prefixes), None) => fixed.entry(list).or_default().extend(prefixes),
             (Some(_), Some(_)) => {
                 self.unknown.insert((family, list));
@@ -271,20 +306,22 @@ impl<'r, 'c> Translator<'r, 'c> {
                 self.reach((*table, *family, chain), *chain == "forward", &jumps);
             }
         }
-        for (table, _, chain) in &known {
+        for (table, family, chain) in &known {
             if matches!(hook(*table, chain), Some(None)) {
                 continue;
             }
+            let key = self.key(*table, *family, chain);
             let hook = hook(*table, chain).flatten();
             let name = match hook {
                 Some(Hook::Raw) => "raw".to_owned(),
                 Some(Hook::Prerouting) => "prerouting".to_owned(),
                 Some(Hook::Input) => "input".to_owned(),
                 Some(Hook::Forward) => "forward".to_owned(),
+                None if key.1 == Some(Family::V6) => format!("{}6 {chain}", table.as_str()),
                 None => format!("{} {chain}", table.as_str()),
             };
             let builder = &mut self.builder;
-            self.chains.entry((*table, chain)).or_insert_with(|| builder.chain(&name, hook));
+            self.chains.entry(key).or_insert_with(|| builder.chain(&name, hook));
         }
         true
     }
@@ -369,8 +406,13 @@ impl<'r, 'c> Translator<'r, 'c> {
         }
     }
 
+    fn key<'k>(&self, table: Table, family: Family, chain: &'k str) -> (Table, Option<Family>, &'k str) {
+        (table, Some(family).filter(|_| self.apart && hook(table, chain).is_none()), chain)
+    }
+
     fn rule(&mut self, rule: &'r Rule<'c>) {
-        let Some(chain) = self.chains.get(&(rule.table, rule.chain)).copied() else { return };
+        let key = self.key(rule.table, rule.family, rule.chain);
+        let Some(chain) = self.chains.get(&key).copied() else { return };
         let place = self.places.get(&(rule.table, rule.family, rule.chain)).copied().unwrap_or_default();
         // What is reached from nowhere matches nothing anyway.
         let forward = !place.elsewhere;
@@ -391,7 +433,7 @@ impl<'r, 'c> Translator<'r, 'c> {
             Action::Return if is_built_in(rule.table, rule.chain) => Some(Verdict::Accept),
             Action::Return => Some(Verdict::Return),
             Action::Jump(target) => {
-                let target = self.chains.get(&(rule.table, target.value.as_str()));
+                let target = self.chains.get(&self.key(rule.table, rule.family, &target.value));
                 target.map(|target| Verdict::Jump(*target))
             }
             Action::AddSource { list, stay } => {

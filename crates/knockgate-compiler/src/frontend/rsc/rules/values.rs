@@ -27,7 +27,7 @@ pub(super) fn condition(name: &str, text: &str, family: Family) -> Read {
             Some(6) => Read::Condition(Condition::Transport(Transport::Tcp)),
             Some(17) => Read::Condition(Condition::Transport(Transport::Udp)),
             Some(number) => Read::Condition(Condition::Protocol(number)),
-            None => Read::Wrong("a name such as `tcp`, `udp` or `icmp`, or a number"),
+            None => Read::NotModelled,
         },
         "icmp-options" => icmp(text, family),
         "tcp-flags" => or_wrong(flags(text), "flags such as `syn,!ack`"),
@@ -94,7 +94,7 @@ fn icmp(text: &str, family: Family) -> Read {
 
 /// IANA, Protocol Numbers, by the names that RouterOS has for them.
 fn protocol(text: &str) -> Option<u8> {
-    const NAMED: [(&str, u8); 30] = [
+    const NAMED: [(&str, u8); 35] = [
         ("icmp", 1),
         ("igmp", 2),
         ("ggp", 3),
@@ -123,6 +123,11 @@ fn protocol(text: &str) -> Option<u8> {
         ("vmtp", 81),
         ("ospf", 89),
         ("ipip", 94),
+        ("etherip", 97),
+        ("encap", 98),
+        ("pim", 103),
+        ("vrrp", 112),
+        ("l2tp", 115),
         ("sctp", 132),
         ("udp-lite", 136),
     ];

@@ -163,3 +163,49 @@ fn the_outside_is_the_list_wan_or_what_is_not_the_lan() {
     assert_eq!(of("/ip firewall filter add chain=input action=drop in-interface=ether5"), ["ether5"]);
     assert_eq!(of("/ip firewall filter add chain=input action=drop"), ["outside"]);
 }
+
+#[test]
+fn chains_of_one_name_in_both_families_never_stand_in_each_other_s_way() {
+    let text = "/ip firewall filter
+        add chain=input action=jump jump-target=a
+        add chain=a action=jump jump-target=b
+        add chain=b action=drop protocol=tcp dst-port=22
+        /ipv6 firewall filter
+        add chain=input action=jump jump-target=b
+        add chain=b action=jump jump-target=a
+        add chain=a action=drop protocol=tcp dst-port=80";
+    let packets = "0s 192.0.2.1 22/tcp\n0s 192.0.2.1 80/tcp\n0s 2001:db8::1 22/tcp\n0s 2001:db8::1 80/tcp";
+    assert_eq!(played(text, packets), "daad");
+}
+
+#[test]
+fn what_the_router_works_out_never_makes_a_rule_match_more() {
+    for (text, expected) in [
+        ("/ip firewall filter\nadd chain=input action=accept disabled=$x\nadd chain=input action=drop", "d"),
+        ("/ip firewall filter\nadd chain=input action=$x protocol=tcp\nadd chain=input action=drop", "d"),
+        (
+            "/ip firewall address-list add list=a address=192.0.2.1 timeout=$t\n/ip firewall filter\n\
+             add chain=input action=accept src-address-list=a\nadd chain=input action=drop",
+            "d",
+        ),
+        (
+            "/ip firewall nat add chain=dstnat action=dst-nat protocol=tcp dst-port=22 to-addresses=10.0.0.5 \
+             to-ports=$p\n/ip firewall filter add chain=input action=drop",
+            "d",
+        ),
+    ] {
+        assert_eq!(played(text, "0s 192.0.2.1 22/tcp"), expected, "{text}");
+        assert!(codes(text).iter().any(|code| [Code::NotModelled, Code::ListEntry].contains(code)), "{text}");
+    }
+}
+
+#[test]
+fn rules_that_are_not_played_are_told_and_what_they_fill_is_unknown() {
+    let text = "/ip firewall filter
+        add chain=output action=add-dst-to-address-list address-list=x address-list-timeout=1m
+        add chain=input action=accept src-address-list=!x
+        add chain=input action=drop
+        /ip firewall nat add chain=srcnat action=masquerade";
+    assert_eq!(played(text, "0s 192.0.2.1 22/tcp"), "d");
+    assert_eq!(codes(text).iter().filter(|code| **code == Code::NotModelled).count(), 3);
+}
