@@ -14,7 +14,7 @@
 //!   a full track, which is a removal and an addition, takes it off the track. So does moving one
 //!   source some thirty times within a second (6.18), for its bucket is full.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 use std::ops::RangeInclusive;
 use std::slice;
@@ -70,12 +70,12 @@ impl Set {
 /// The ruleset of `program`, or everything in it that a ruleset cannot say. A program made from a
 /// policy has nothing of that kind.
 pub fn print(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
-    checked(&Printer { program, counts: false })
+    checked(&Printer::new(program, false))
 }
 
 /// The same with counters: what meets the conditions of a rule is counted, under the rule's [`Counted`].
 pub fn print_counting(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
-    checked(&Printer { program, counts: true })
+    checked(&Printer::new(program, true))
 }
 
 /// The rule that a counter is of. It stands before the rule's comment.
@@ -179,6 +179,10 @@ struct Printer<'p> {
     program: &'p Program,
     /// Whether rules count.
     counts: bool,
+    /// Lists that rules take sources off.
+    removed: BTreeSet<ListId>,
+    /// The lists and families of the sets of fixed members, by their names.
+    fixed: BTreeMap<String, (&'p List, Family)>,
 }
 
 /// A way in which conditions can hold.
@@ -213,6 +217,20 @@ impl End {
             Self::Source => format!("{} saddr", header(family)),
             Self::Destination => format!("{} daddr", header(family)),
         }
+    }
+}
+
+impl<'p> Printer<'p> {
+    fn new(program: &'p Program, counts: bool) -> Self {
+        let effects = program.chains().iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.then);
+        let removed = effects.filter_map(|effect| match effect {
+            Effect::Remove(list) => Some(*list),
+            _ => None,
+        });
+        let each =
+            |list: &'p List| Family::BOTH.map(|family| (static_name(&list.name, family), (list, family)));
+        let fixed = program.lists().iter().flat_map(each).collect();
+        Self { program, counts, removed: removed.collect(), fixed }
     }
 }
 
@@ -256,12 +274,10 @@ impl Printer<'_> {
             Some(size) => put(out, format_args!("\t\tsize {size}\n\t\tflags dynamic,timeout\n")),
             None => {
                 put(out, format_args!("\t\tflags interval\n\t\tauto-merge\n"));
-                let members = self.program.lists().iter().flat_map(|list| {
-                    Family::BOTH
-                        .into_iter()
-                        .filter(|family| static_name(&list.name, *family) == set.name)
-                        .flat_map(|family| list.fixed.iter().filter(move |prefix| prefix.family() == family))
-                });
+                let members =
+                    self.fixed.get(&set.name).into_iter().flat_map(|(list, family)| {
+                        list.fixed.iter().filter(|prefix| prefix.family() == *family)
+                    });
                 put(out, format_args!("\t\telements = {{ {} }}\n", joined(members, ", ")));
             }
         }
@@ -435,7 +451,9 @@ impl Printer<'_> {
         let texts = self.negated(condition, family);
         match others {
             None if matches!(condition, Condition::Transport(_) | Condition::Protocol(_)) => {
-                texts.into_iter().map(|text| Way { text, protocols: protocols.others() }).collect()
+                // Of what is neither TCP, UDP nor ICMP, one protocol leaves the others.
+                let other = if protocols == Protocols::OTHER { Protocols::ALL } else { protocols.others() };
+                texts.into_iter().map(|text| Way { text, protocols: other }).collect()
             }
             None => texts.into_iter().map(|text| Way { text, protocols }).collect(),
             // It never holds, whatever the protocol is.
@@ -745,9 +763,7 @@ impl Printer<'_> {
             Effect::AddDestination { list, .. } => (list, End::Destination),
             _ => return None,
         };
-        let mut effects =
-            self.program.chains().iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.then);
-        if !effects.any(|other| *other == Effect::Remove(*list)) {
+        if !self.removed.contains(list) {
             return None;
         }
         let timed = self.program[*list].timed?;
@@ -965,9 +981,10 @@ fn identifier(name: &str) -> String {
 const MAX_IDENTIFIER: usize = 80;
 
 /// At most 127 bytes (`NF_LOG_PREFIXLEN`), and a colon to part it from the rest.
+/// A dollar sign would begin a variable of nft's.
 fn log_prefix(text: &str) -> String {
     let end = text.floor_char_boundary(100);
-    format!("{}: ", &text[..end])
+    format!("{}: ", text[..end].replace('$', ""))
 }
 
 fn refuse(how: Refusal) -> Vec<Action> {

@@ -8,6 +8,7 @@ use clap::{Args, FromArgMatches};
 use knockgate_compiler::backend::Unsayable;
 use knockgate_compiler::backend::nft::{self, Ruleset};
 use knockgate_compiler::diag::{Code, Diagnostic, Source, Span};
+use knockgate_compiler::frontend::rsc::interfaces::Named;
 use knockgate_compiler::frontend::{self, rsc};
 use knockgate_compiler::lower::lower;
 use knockgate_compiler::net::Interface;
@@ -39,6 +40,10 @@ pub struct ScriptOptions {
     /// For a RouterOS script: an address that is put on a list again keeps its timeout
     #[arg(long)]
     no_refresh: bool,
+    /// For a RouterOS script: put in force, or compile, what was understood of it, though commands
+    /// were passed over
+    #[arg(long)]
+    partial: bool,
 }
 
 fn named_interfaces(text: &str) -> Result<(String, Vec<Interface>), String> {
@@ -52,7 +57,10 @@ impl ScriptOptions {
     pub fn for_compiler(&self) -> rsc::translate::Options {
         rsc::translate::Options {
             again: if self.no_refresh { Expiry::Keep } else { Expiry::Refresh },
-            interfaces: self.interfaces.iter().cloned().collect(),
+            interfaces: self.interfaces.iter().fold(Named::new(), |mut named, (name, interfaces)| {
+                named.entry(name.clone()).or_default().extend(interfaces.iter().cloned());
+                named
+            }),
             ..rsc::translate::Options::default()
         }
     }
@@ -63,7 +71,9 @@ impl ScriptOptions {
             let interfaces: Vec<_> = interfaces.iter().map(Interface::as_str).collect();
             format!("--interface={name}={}", interfaces.join(","))
         });
-        named.chain(self.no_refresh.then(|| "--no-refresh".to_owned())).collect()
+        let flags = [(self.no_refresh, "--no-refresh"), (self.partial, "--partial")];
+        let flags = flags.into_iter().filter(|(set, _)| *set).map(|(_, word)| word.to_owned());
+        named.chain(flags).collect()
     }
 
     /// What such words say.
@@ -83,6 +93,8 @@ pub struct Loaded {
     pub program: Program,
     /// What was said about a script besides its text.
     pub options: ScriptOptions,
+    /// Where commands of a script were passed over.
+    passed_over: Vec<Span>,
 }
 
 /// Whether a text is a RouterOS script: its name ends in `.rsc`, or it has no name and its first line
@@ -97,8 +109,26 @@ pub fn is_script(name: &str, text: &str) -> bool {
 const STDIN: &str = "<stdin>";
 
 impl Loaded {
+    /// How the command ends because commands of a script were passed over, which may close what is open
+    /// without them; `None` if none were, or if that is as wanted.
+    pub fn gaps(&self, output: &Output) -> anyhow::Result<Option<Answer>> {
+        if self.passed_over.is_empty() || self.options.partial {
+            return Ok(None);
+        }
+        let finding = |span: &Span| {
+            Diagnostic::error(Code::NotFollowed, *span, "this was passed over, so the rest may let in more")
+                .help("take it out of the script; or say `--partial`, if the rest is what you want")
+        };
+        let findings: Vec<_> = self.passed_over.iter().map(finding).collect();
+        output.report(&self.text.source(), &findings)?;
+        Ok(Some(Answer::Findings))
+    }
+
     /// What nftables is told, or how the command ends because it has no words for something.
     pub fn ruleset(&self, output: &Output) -> anyhow::Result<Result<Ruleset, Answer>> {
+        if let Some(answer) = self.gaps(output)? {
+            return Ok(Err(answer));
+        }
         match nft::print(&self.program) {
             Ok(ruleset) => Ok(Ok(ruleset)),
             Err(refused) => {
@@ -125,7 +155,12 @@ pub fn load(path: &Path, options: &ScriptOptions, output: &Output) -> anyhow::Re
         output.findings(&text.source(), &findings);
     }
     Ok(match program {
-        Some(program) => Ok(Loaded { text, policy, program, options: options.clone() }),
+        Some(program) => {
+            const GAPS: [Code; 3] = [Code::NotFollowed, Code::UnknownCommand, Code::ExportGap];
+            let gaps = findings.iter().filter(|finding| GAPS.contains(&finding.code));
+            let passed_over = gaps.map(|finding| finding.primary.span).collect();
+            Ok(Loaded { text, policy, program, options: options.clone(), passed_over })
+        }
         None => Err(Answer::Findings),
     })
 }

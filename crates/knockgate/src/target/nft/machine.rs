@@ -1,5 +1,6 @@
 //! What of the machine makes a policy mean less than it says.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
@@ -39,7 +40,8 @@ pub fn doubts(program: &Program) -> Result<Vec<Doubt>, TargetError> {
     let devices = read("/proc/thread-self/net/dev")?;
     let names: Vec<&str> =
         devices.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
-    let missing = program.outside().iter().filter(|outside| !names.iter().any(|name| outside.matches(name)));
+    let is_there = |named: &Interface| names.iter().any(|name| named.matches(name));
+    let missing = named(program).into_iter().filter(|named| !is_there(named));
     let mut found: Vec<Doubt> = missing.cloned().map(Doubt::NoInterface).collect();
     for (family, key) in [(Family::V4, "net/ipv4/ip_forward"), (Family::V6, "net/ipv6/conf/all/forwarding")] {
         let wanted = leads_behind(program, family);
@@ -48,6 +50,20 @@ pub fn doubts(program: &Program) -> Result<Vec<Doubt>, TargetError> {
         }
     }
     Ok(found)
+}
+
+/// The interfaces that rules ask for.
+fn named(program: &Program) -> BTreeSet<&Interface> {
+    let rules = program.chains().iter().flat_map(|chain| &chain.rules);
+    let asked = rules.flat_map(|rule| &rule.when).map(|condition| match condition {
+        Condition::Not(inner) => &**inner,
+        condition => condition,
+    });
+    let lists = asked.filter_map(|condition| match condition {
+        Condition::From(interfaces) => Some(interfaces),
+        _ => None,
+    });
+    lists.flatten().collect()
 }
 
 /// Whether some rule lets packets on to a host behind.
