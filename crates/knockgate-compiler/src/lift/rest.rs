@@ -107,10 +107,10 @@ impl About<'_> {
         })
     }
 
-    /// A condition that a policy has no word for.
+    /// A condition that a policy cannot say.
     fn words(&self, rule: &Rule) -> Option<Why> {
         let what = rule.when.iter().find_map(|condition| self.wordless(condition))?;
-        Some(lost(format!("it asks for {what}, for which a policy has no word")))
+        Some(lost(format!("it asks for {what}: a policy cannot say this")))
     }
 
     fn wordless(&self, condition: &Condition) -> Option<String> {
@@ -150,7 +150,10 @@ impl About<'_> {
                 }
                 Condition::Source(prefixes) if accepts => {
                     let prefixes: Vec<String> = prefixes.iter().take(3).map(ToString::to_string).collect();
-                    lost(format!("it lets {} in to what is behind no door", prefixes.join(", ")))
+                    lost(format!(
+                        "it accepts packets from {} to services that no door has",
+                        prefixes.join(", ")
+                    ))
                 }
                 _ => continue,
             };

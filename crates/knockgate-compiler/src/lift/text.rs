@@ -1,5 +1,7 @@
 //! What was lifted, as a policy with comments.
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::{Doubt, Lifted, LiftedDoor, LiftedTraps, Unlifted};
 use crate::diag::{Diagnostic, Severity, Source};
 use crate::policy::{Knock, ServiceDraft, Wrong, default};
@@ -15,7 +17,7 @@ pub enum Part {
     Traps,
 }
 
-/// Rules that are no part of it and are listed in a policy; the others are counted.
+/// Reasons for rules to be no part of it that are listed in a policy; the others are counted.
 const MAX_REST: usize = 200;
 /// Where lines of comments are broken.
 const WIDTH: usize = 100;
@@ -72,6 +74,11 @@ impl Lifted {
         let traps = self.traps.iter().flat_map(|traps| &traps.doubts);
         let whole = self.doubts.iter().map(|doubt| (None, doubt));
         whole.chain(traps.map(|doubt| (Some(Part::Traps), doubt))).chain(doors)
+    }
+
+    /// The rules that the policy does not do, by the reason.
+    pub fn lost(&self) -> Vec<Together<'_>> {
+        together(self.rest.iter().filter(|rule| rule.lost))
     }
 
     /// A policy with comments that say where it comes from and where it differs. With `source`, they
@@ -145,7 +152,7 @@ impl Page<'_> {
             "only the first packet of a connection is a knock; rules without flags and states count strays too",
             "the same knock again does not prolong its window",
             "established connections and granted sources are never banned, and a ban is not prolonged",
-            "what comes from outside over IPv6 is held to the same",
+            "IPv6 from outside is held to the same, and doors and public ports open over it too, also where the rules were for IPv4 alone",
         ] {
             self.comment("- ", what);
         }
@@ -237,21 +244,78 @@ impl Page<'_> {
             ("Rules that are no part of this policy, and that it does not do:", true),
             ("Rules that need no words in a policy:", false),
         ] {
-            let rules: Vec<&Unlifted> = rest.iter().filter(|rule| rule.lost == lost).collect();
-            if rules.is_empty() {
+            let groups: Vec<Together<'_>> = together(rest.iter().filter(|rule| rule.lost == lost));
+            if groups.is_empty() {
                 continue;
             }
             self.line("");
             self.comment("", heading);
-            for rule in rules.iter().take(MAX_REST) {
-                let place = self.place(&rule.origin).map(|place| format!("{place}, ")).unwrap_or_default();
-                self.comment("- ", &format!("{place}{}: {}", rule.origin.what, rule.why));
+            for group in groups.iter().take(MAX_REST) {
+                let lines = self.source.and_then(|source| group.lines(source));
+                let what = || {
+                    let rules = group.rules.iter().take(MAX_NAMED).map(|rule| &*rule.origin.what);
+                    let more = group.rules.len().saturating_sub(MAX_NAMED);
+                    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+                    format!("{}{more}", rules.collect::<Vec<_>>().join(", "))
+                };
+                let about = match (lines, &group.rules[..]) {
+                    (Some(lines), [_]) => format!("{lines}, {}", what()),
+                    (Some(lines), _) => lines,
+                    (None, _) => what(),
+                };
+                self.comment("- ", &format!("{about}: {}", group.why));
             }
-            if let Some(more) = rules.len().checked_sub(MAX_REST).filter(|more| *more > 0) {
+            if let Some(more) = groups.get(MAX_REST..).filter(|more| !more.is_empty()) {
+                let more: usize = more.iter().map(|group| group.rules.len()).sum();
                 self.comment("- ", &format!("and {more} more"));
             }
         }
     }
+}
+
+/// Rules that are no part of a policy for the same reason.
+#[derive(Clone, Debug)]
+pub struct Together<'l> {
+    /// The reason.
+    pub why: &'l str,
+    /// The rules, at least one.
+    pub rules: Vec<&'l Unlifted>,
+}
+
+/// Lines that are named for one reason.
+const MAX_LINES: usize = 40;
+/// Rules that are named for one reason where no lines can be.
+const MAX_NAMED: usize = 3;
+
+impl Together<'_> {
+    /// `line 12`, or `lines 12, 14, 15`, if they stand in `source`.
+    pub fn lines(&self, source: &Source<'_>) -> Option<String> {
+        let spans = self.rules.iter().filter_map(|rule| rule.origin.span);
+        let lines: BTreeSet<usize> = spans.map(|span| source.place(span.start).line).collect();
+        let more = lines.len().saturating_sub(MAX_LINES);
+        let named: Vec<String> = lines.iter().take(MAX_LINES).map(ToString::to_string).collect();
+        let named = named.join(", ");
+        match lines.len() {
+            0 => None,
+            1 => Some(format!("line {named}")),
+            _ if more > 0 => Some(format!("lines {named} and {more} more")),
+            _ => Some(format!("lines {named}")),
+        }
+    }
+}
+
+/// Rules by their reason, in the order of the first of each.
+fn together<'l>(rules: impl Iterator<Item = &'l Unlifted>) -> Vec<Together<'l>> {
+    let mut groups: Vec<Together<'l>> = vec![];
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    for rule in rules {
+        let nth = *known.entry(&rule.why).or_insert(groups.len());
+        match groups.get_mut(nth) {
+            Some(group) => group.rules.push(rule),
+            None => groups.push(Together { why: &rule.why, rules: vec![rule] }),
+        }
+    }
+    groups
 }
 
 fn service(draft: &ServiceDraft) -> String {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that ends so has failed")]
 
+mod families;
 mod lowered;
 mod play;
 mod recipes;

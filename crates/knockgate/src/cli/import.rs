@@ -50,19 +50,23 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
         return Ok(Answer::Findings);
     };
     output.findings(&source, &reading.findings);
+    if program.chains().iter().all(|chain| chain.rules.is_empty()) {
+        anyhow::bail!("no rules in {}", source.name());
+    }
     let mut lifted = lift(&program);
     rename(&mut lifted, &translation.interfaces, &options.name);
     let left_out = lifted.settle(|policy| frontend::toml::parse(policy).1);
     let policy = lifted.to_toml(Some(&source));
     let (parsed, errors) = frontend::toml::parse(&policy);
     if lifted.doors.is_empty() {
-        tell(&lifted, &source, output);
+        tell(&lifted, &source, "", output);
         anyhow::bail!("no door was found in `{}`, so there is no policy", source.name());
     }
     if output.is_json() {
         output.print_json(&as_json(&lifted, &source, &policy))?;
     } else {
-        tell(&lifted, &source, output);
+        let place = if options.output.is_some() { ", in the file" } else { ", in the policy's text" };
+        tell(&lifted, &source, place, output);
     }
     if let (None, Some(error)) = (&parsed, errors.iter().find(|f| f.severity == Severity::Error)) {
         output.warn(&format!("what was made is no policy yet: {}", error.message));
@@ -99,37 +103,58 @@ fn rename(lifted: &mut Lifted, interfaces: &Named, names: &[String]) {
 /// Something that the policy does not do, or does otherwise: the line, what it is about, and what.
 type Remark = (Option<usize>, String, String);
 
+const LOST: &str = "not in the policy";
+/// Remarks that are told on standard error; a policy's text has them all.
+const MAX_TOLD: usize = 40;
+
+fn line(source: &Source<'_>, origin: &Origin) -> Option<usize> {
+    origin.span.map(|span| source.place(span.start).line)
+}
+
+/// Where what was made differs, without the rules that are no part of it.
 fn remarks(lifted: &Lifted, source: &Source<'_>) -> Vec<Remark> {
-    let line = |origin: &Origin| origin.span.map(|span| source.place(span.start).line);
     let about = |part: Option<Part>| match part {
         Some(Part::Door(name)) => format!("door {name}"),
         Some(Part::Traps) => "traps".to_owned(),
         None => "policy".to_owned(),
     };
-    let doubts = lifted
-        .all_doubts()
-        .map(|(part, doubt)| (doubt.origin.as_ref().and_then(line), about(part), doubt.what.clone()));
+    let doubts = lifted.all_doubts().map(|(part, doubt)| {
+        let place = doubt.origin.as_ref().and_then(|origin| line(source, origin));
+        (place, about(part), doubt.what.clone())
+    });
     let doors = lifted.doors.iter().filter_map(|door| {
         Some((None, format!("door {}", door.name), format!("left out: {}", door.left_out.as_ref()?)))
     });
     let traps = lifted.traps.iter().filter_map(|traps| {
         Some((None, "traps".to_owned(), format!("left out: {}", traps.left_out.as_ref()?)))
     });
-    let lost = lifted.rest.iter().filter(|rule| rule.lost);
-    let lost = lost.map(|rule| (line(&rule.origin), "not in the policy".to_owned(), rule.why.clone()));
-    doubts.chain(doors).chain(traps).chain(lost).collect()
+    doubts.chain(doors).chain(traps).collect()
 }
 
-fn tell(lifted: &Lifted, source: &Source<'_>, output: &Output) {
-    for (line, about, what) in remarks(lifted, source) {
+/// Remarks for people, rules with the same reason together. `elsewhere` is where those are that are not told.
+fn tell(lifted: &Lifted, source: &Source<'_>, elsewhere: &str, output: &Output) {
+    let mut told: Vec<Remark> = remarks(lifted, source);
+    told.extend(lifted.lost().into_iter().map(|group| match (&group.rules[..], group.lines(source)) {
+        ([_, _, ..], Some(lines)) => (None, LOST.to_owned(), format!("{lines}: {}", group.why)),
+        (rules, _) => {
+            let place = rules.first().and_then(|rule| line(source, &rule.origin));
+            (place, LOST.to_owned(), group.why.to_owned())
+        }
+    }));
+    for (line, about, what) in told.iter().take(MAX_TOLD) {
         let line = line.map(|line| format!(":{line}")).unwrap_or_default();
         output.warn(&format!("{}{line}: {about}: {what}", source.name()));
+    }
+    if let Some(more) = told.len().checked_sub(MAX_TOLD).filter(|more| *more > 0) {
+        output.warn(&format!("and {more} more{elsewhere}"));
     }
 }
 
 fn as_json(lifted: &Lifted, source: &Source<'_>, policy: &str) -> Value {
     let doors = lifted.doors.iter().map(|door| json!({ "name": door.name, "left_out": door.left_out }));
-    let remarks = remarks(lifted, source).into_iter();
+    let lost = lifted.rest.iter().filter(|rule| rule.lost);
+    let lost = lost.map(|rule| (line(source, &rule.origin), LOST.to_owned(), rule.why.clone()));
+    let remarks = remarks(lifted, source).into_iter().chain(lost);
     let remarks = remarks.map(|(line, about, what)| json!({ "line": line, "about": about, "what": what }));
     json!({
         "doors": doors.collect::<Vec<_>>(),

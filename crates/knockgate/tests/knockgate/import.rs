@@ -49,3 +49,37 @@ fn a_script_without_doors_makes_no_policy_and_says_why() {
     run(&mut knockgate(&["import", "-", "--interface", "WAN"]), "").expect(2);
     run(&mut knockgate(&["import", "-", "--name", "My Door"]), "").expect(2);
 }
+
+#[test]
+fn a_script_without_rules_is_told_of() {
+    for script in ["", "# nothing\n", "/ip firewall address-list add list=a address=192.0.2.1\n"] {
+        let said = run(&mut knockgate(&["import", "-"]), script).expect(2);
+        assert!(said.stderr.contains("no rules in ") && !said.stderr.contains("policy:"), "{said:#?}");
+    }
+}
+
+#[test]
+fn remarks_are_told_together_and_not_without_end() {
+    let folder = Folder::new("import-remarks");
+    let path = folder.path().join("policy.toml");
+    let path = path.to_str().expect("a path in UTF-8");
+    let add = "/ip firewall filter add chain=input in-interface=ether1";
+    let mut script = format!(
+        "{add} action=add-src-to-address-list protocol=tcp dst-port=1001 address-list=one address-list-timeout=10s
+{add} action=add-src-to-address-list protocol=tcp dst-port=1002 src-address-list=one address-list=in address-list-timeout=1m
+{add} action=accept protocol=tcp dst-port=22 src-address-list=in
+{add} action=accept protocol=icmp
+{add} action=accept protocol=icmp
+"
+    );
+    for nth in 0..60 {
+        script += &format!("{add} action=accept protocol=tcp dst-port=25 src-address=10.{nth}.0.0/16\n");
+    }
+    script += &format!("{add} action=drop\n");
+    let said = run(&mut knockgate(&["import", "-", "-o", path]), &script).expect(0);
+    assert!(said.stderr.contains("not in the policy: lines 4, 5: it lets pings in"), "{said:#?}");
+    assert_eq!(said.stderr.matches("services that no door has").count(), 39, "{said:#?}");
+    assert!(said.stderr.contains("and 21 more, in the file"), "{said:#?}");
+    let text = fs::read_to_string(path).expect("a policy");
+    assert!(text.contains("10.59.0.0/16"), "{text}");
+}
