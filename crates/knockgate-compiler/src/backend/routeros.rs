@@ -33,7 +33,7 @@ use std::fmt;
 use super::Unsayable;
 use crate::program::{Flaw, Origin, Program};
 
-pub use print::{Script, print};
+pub use print::{Script, print, uninstall};
 
 /// What to say, and to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub struct Shaped {
 pub enum Note {
     /// The rule that drops what nobody is granted was left out.
     NoFinalDrop,
+    /// The rule that drops what nobody is granted stands before the router's own rules.
+    FinalDrop,
     /// IPv6 packets with extension headers are taken for those without.
     ExtensionHeaders,
     /// These lists hold single IPv6 addresses instead of networks.
@@ -93,6 +95,11 @@ impl fmt::Display for Note {
         match self {
             Self::NoFinalDrop => f.write_str(
                 "what nobody is granted goes on to the router's own rules; nothing is closed unless those drop it",
+            ),
+            Self::FinalDrop => f.write_str(
+                "everything else from outside is dropped before the router's own rules: what it serves itself, \
+                 such as WireGuard, IPsec, DNS or ping from outside, must be in `public` or behind a door, and \
+                 accepts of your own below are not reached",
             ),
             Self::ExtensionHeaders => {
                 f.write_str("an IPv6 packet with extension headers counts as a knock, as one without them does")

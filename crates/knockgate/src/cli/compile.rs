@@ -12,7 +12,8 @@ use super::output::{Answer, Output};
 #[derive(Debug, Args)]
 pub struct Options {
     /// The policy or RouterOS script; `-` is standard input
-    policy: PathBuf,
+    #[arg(required_unless_present = "uninstall")]
+    policy: Option<PathBuf>,
     #[command(flatten)]
     script: ScriptOptions,
     /// What to compile to
@@ -38,7 +39,7 @@ struct RouterOs {
     /// Also drop whatever nobody is granted, rather than leave that to the router's own rules
     #[arg(long)]
     final_drop: bool,
-    /// Print the script that takes everything of ours away
+    /// Print the script that takes everything of ours away, of whatever policy
     #[arg(long)]
     uninstall: bool,
 }
@@ -58,12 +59,15 @@ impl RouterOs {
         self.ros.is_none() && !self.final_drop && !self.uninstall
     }
 
-    fn options(&self) -> routeros::Options {
-        let version = match self.ros {
+    fn version(&self) -> Version {
+        match self.ros {
             Some(Ros::Six) => Version::V6,
             Some(Ros::Seven) | None => Version::V7,
-        };
-        routeros::Options { final_drop: self.final_drop, version }
+        }
+    }
+
+    fn options(&self) -> routeros::Options {
+        routeros::Options { final_drop: self.final_drop, version: self.version() }
     }
 }
 
@@ -71,7 +75,12 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
     if options.to != Target::Routeros && !options.routeros.is_default() {
         anyhow::bail!("--ros, --final-drop and --uninstall are for --to routeros");
     }
-    let loaded = match load(&options.policy, &options.script, output)? {
+    // What is there is found by its comments, so no policy is asked, and none is in the way.
+    let Some(policy) = options.policy.as_ref().filter(|_| !options.routeros.uninstall) else {
+        output.print(&routeros::uninstall(options.routeros.version()))?;
+        return Ok(Answer::Fine);
+    };
+    let loaded = match load(policy, &options.script, output)? {
         Ok(loaded) => loaded,
         Err(answer) => return Ok(answer),
     };
@@ -95,10 +104,6 @@ fn script(loaded: &Loaded, options: &RouterOs, output: &Output) -> anyhow::Resul
         }
     };
     let script = routeros::print(&shaped, options.options());
-    if options.uninstall {
-        output.print(&script.uninstall)?;
-        return Ok(Answer::Fine);
-    }
     for note in &shaped.notes {
         output.warn(&note.to_string());
     }

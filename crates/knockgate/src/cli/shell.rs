@@ -2,6 +2,7 @@
 
 mod live;
 mod play;
+mod save;
 mod session;
 mod show;
 mod terminal;
@@ -31,7 +32,7 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
     let mut session = Session::new(output, options.script.clone(), on_terminal);
     if let Some(file) = &options.file {
         match read(file, MAX_SCRIPT, output)? {
-            Ok(text) => session.load(&text.text)?,
+            Ok(text) => session.load(file, &text.text)?,
             Err(answer) => return Ok(answer),
         }
     }

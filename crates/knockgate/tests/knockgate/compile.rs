@@ -80,7 +80,11 @@ fn scripts_for_routers_come_with_warnings_of_what_they_say_less_exactly() {
     assert!(said.stdout.contains("\n/ip firewall filter\nadd chain=knockgate-input "), "{said:#?}");
     assert!(said.stderr.contains("warning: what nobody is granted goes on to the router's own rules"));
     let drops = run(&mut knockgate(&["compile", "-", "--to", "routeros", "--final-drop"]), &for_a_router());
-    assert!(drops.expect(0).stdout.contains("comment=\"knockgate: everything else from outside\""));
+    let drops = drops.expect(0);
+    assert!(drops.stdout.contains("comment=\"knockgate: everything else from outside\""));
+    let dropped = "everything else from outside is dropped before the router's own rules";
+    assert!(drops.stderr.contains(&format!("warning: {dropped}")), "{drops:#?}");
+    assert!(drops.stdout.contains(&format!("\n# Note: {dropped}")), "{drops:#?}");
 }
 
 #[test]
@@ -89,6 +93,12 @@ fn a_script_takes_away_what_another_one_adds() {
     let said = run(&mut knockgate(&arguments), &for_a_router()).expect(0);
     assert!(said.stdout.contains("/ip firewall filter remove [find comment=\"knockgate: enter input\"]\n"));
     assert!(!said.stdout.contains("add ") && said.stderr.is_empty(), "{said:#?}");
+    // It is the same for every policy, also for those that no script can be made of.
+    let resets = for_a_router().replace("cooldown 10s", "reset");
+    assert_eq!(run(&mut knockgate(&arguments), &resets).expect(0).stdout, said.stdout);
+    let alone = ["compile", "--to", "routeros", "--ros", "6", "--uninstall"];
+    assert_eq!(run(&mut knockgate(&alone), "").expect(0).stdout, said.stdout);
+    run(&mut knockgate(&["compile", "--to", "routeros"]), "").expect(2);
 }
 
 #[test]

@@ -205,6 +205,59 @@ fn rules_are_saved_for_their_owner_alone_and_loaded_again() {
 }
 
 #[test]
+fn a_file_is_overwritten_only_where_that_is_meant() {
+    let folder = Folder::new("shell-overwrite");
+    let add = |count: usize| format!("/ip firewall filter\n{}", "add chain=input\n".repeat(count));
+    let file = folder.write("rules.rsc", add(2));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).expect("a file of ours");
+    let said = shell(&format!("{}save {file}\n", add(1))).expect(1);
+    assert!(said.stderr.contains("is there already; name another file"), "{said:#?}");
+    assert_eq!(fs::read_to_string(&file).expect("a file"), add(2));
+    let link = folder.path().join("link.rsc");
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    let said = shell(&format!(
+        "load {file}\n/ip firewall filter remove [find]\n{}save {}\n",
+        add(1),
+        link.display()
+    ));
+    assert!(said.expect(0).stdout.contains("1 item written to "));
+    assert_eq!(fs::read_to_string(&file).expect("a file").matches("chain=input").count(), 1);
+    assert_eq!(fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o640);
+    assert!(link.is_symlink());
+    // What was written here may be written again.
+    let new = folder.path().join("new.rsc").display().to_string();
+    let said = shell(&format!("{}save {new}\nadd chain=input\nsave {new}\n", add(1))).expect(0);
+    assert!(said.stdout.contains("1 item written") && said.stdout.contains("2 items written"), "{said:#?}");
+    let names = fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(names, 3, "no other files are left");
+    let said = shell(&format!("{}save /dev/null\n", add(1))).expect(1);
+    assert!(said.stderr.contains("no regular file"), "{said:#?}");
+}
+
+#[test]
+fn what_only_a_router_can_work_out_is_not_saved() {
+    let folder = Folder::new("shell-unknown");
+    let file = folder.path().join("saved.rsc");
+    let typed = "/ip firewall filter\nadd chain=input\nadd chain=input comment=$where\n";
+    let said = shell(&format!("{typed}save {}\n", file.display())).expect(1);
+    assert!(said.stderr.contains("1 item only the router can work out; nothing was written"), "{said:#?}");
+    assert!(!file.exists());
+}
+
+#[test]
+fn rules_for_interfaces_that_are_not_there_are_not_put_in_force() {
+    let said = run(
+        &mut knockgate(&["shell", "--interface", "WAN=nowhere0"]),
+        "/ip firewall filter add chain=input action=drop in-interface-list=WAN\napply\n",
+    )
+    .expect(1);
+    for part in ["error: no interface is called `nowhere0`", "start with `--interface NAME=IF`"] {
+        assert!(said.stderr.contains(part), "{part} in {said:#?}");
+    }
+    assert!(!said.stdout.contains("in force"), "{said:#?}");
+}
+
+#[test]
 fn a_question_mark_tells_what_can_follow() {
     let said = shell("/ip/firewall/filter\nadd chain=?\nadd dst-p?\nprint count-only\nhelp\n").expect(0);
     for part in ["forward  input    output\n", "dst-port=\n", "0\n", "knock SOURCE"] {
@@ -302,6 +355,13 @@ fn at_a_terminal_words_are_completed_and_lines_are_remembered() {
     terminal.sees("\r\n3\r\n");
     terminal.press("apply\r");
     terminal.sees("nftables has nothing that means `content=hush`");
+    let file = folder.write("there.rsc", "");
+    for (answer, told) in [("n", "nothing was written"), ("y", "3 items written")] {
+        terminal.press(&format!("save {file}\r"));
+        terminal.sees("[y/N] ");
+        terminal.press(&format!("{answer}\r"));
+        terminal.sees(told);
+    }
     terminal.press("\x04");
     let ended = wait_for("end", || terminal.child.0.try_wait().expect("a child"));
     assert!(ended.success());

@@ -158,6 +158,14 @@ impl Line {
         asked.into_iter().find(|asked| *asked != Carries::Any).unwrap_or(Carries::Any)
     }
 
+    /// The protocol of all packets that meet it, if it is one.
+    pub(super) fn protocol(&self) -> Option<u8> {
+        match self.carries() {
+            Carries::Only(number) => Some(number),
+            Carries::Any | Carries::AnyBut(_) => None,
+        }
+    }
+
     /// Whether it asks for one of `lists`.
     pub(super) fn asks_for(&self, lists: &[ListId]) -> bool {
         self.conditions.iter().filter_map(list_of).any(|list| lists.contains(&list))

@@ -38,12 +38,13 @@ const HOOKS: [Hook; 4] = [Hook::Input, Hook::Forward, Hook::Raw, Hook::Preroutin
 /// The new rules stand behind the old ones until all of them are there. Then the old ones that
 /// drop are taken out, so that packets reach the new ones, and then the rest.
 pub fn print(shaped: &Shaped, options: Options) -> Script {
-    let printer = Printer { program: &shaped.program, version: options.version };
+    let Options { version, .. } = options;
+    let printer = Printer { program: &shaped.program };
     let mut install = String::new();
     header(&mut install, shaped, options);
     printer.interface_lists(&mut install);
     section(&mut install, "the rules of before, which stay until the new ones are there");
-    printer.each_table(|menu| {
+    each_table(version, |menu| {
         line(&mut install, &format!("{menu} set [find comment~{}] comment={OLD}", quoted(&begins(RULE))));
     });
     printer.members(&mut install);
@@ -56,14 +57,50 @@ pub fn print(shaped: &Shaped, options: Options) -> Script {
             line(&mut install, &format!("{menu} remove [find comment={OLD} action={action}]"));
         }
     }
-    printer.each_table(|menu| line(&mut install, &format!("{menu} remove [find comment={OLD}]")));
+    each_table(version, |menu| line(&mut install, &format!("{menu} remove [find comment={OLD}]")));
     printer.forget_interfaces(&mut install);
-    Script { install, uninstall: printer.uninstall() }
+    Script { install, uninstall: uninstall(version) }
+}
+
+/// What takes away all that scripts for this version have added, of whatever policy: the ways in
+/// first, then what they led to, then lists.
+pub fn uninstall(version: Version) -> String {
+    let mut out = String::new();
+    line(&mut out, "# Takes away all that scripts of Knockgate have added. Once more changes nothing.");
+    for hook in HOOKS {
+        for family in Family::BOTH {
+            let menu = Table::of(hook).menu(family);
+            if (hook, family, version) != (Hook::Prerouting, Family::V6, Version::V6) {
+                line(&mut out, &format!("{menu} remove [find comment={}]", quoted(&entering(hook))));
+            }
+        }
+    }
+    each_table(version, |menu| {
+        line(&mut out, &format!("{menu} remove [find comment~{}]", quoted(&begins(RULE))));
+        line(&mut out, &format!("{menu} remove [find comment={OLD}]"));
+    });
+    for family in Family::BOTH {
+        let of_ours = quoted(&begins("knockgate-"));
+        line(&mut out, &format!("{} firewall address-list remove [find list~{of_ours}]", root(family)));
+    }
+    line(&mut out, &format!("/interface list member remove [find comment={OURS}]"));
+    line(&mut out, &format!("/interface list remove [find comment={OURS}]"));
+    out
+}
+
+/// Runs over the menus of all rules that we may ever have had.
+fn each_table(version: Version, mut each: impl FnMut(&str)) {
+    for family in Family::BOTH {
+        for table in [Table::Filter, Table::Raw, Table::Nat] {
+            if (table, family, version) != (Table::Nat, Family::V6, Version::V6) {
+                each(&table.menu(family));
+            }
+        }
+    }
 }
 
 struct Printer<'p> {
     program: &'p Program,
-    version: Version,
 }
 
 /// Every line goes through here, so that none is ever more than one command.
@@ -88,9 +125,9 @@ fn header(out: &mut String, shaped: &Shaped, options: Options) {
     };
     line(
         out,
-        &format!("# Port knocking by Knockgate, for RouterOS {version}. It needs no other rule of ours."),
+        &format!("# Port knocking by Knockgate, for RouterOS {version}. The script is complete by itself."),
     );
-    line(out, "# Put it in force: /import file-name=knockgate.rsc; once more changes nothing.");
+    line(out, "# Put it in force: /import file-name=knockgate.rsc. Importing it again makes its rules anew.");
     line(out, "# Take it away: import what `knockgate compile --to routeros --uninstall` prints.");
     line(out, "# Everything that it adds has a comment that begins with `knockgate`.");
     line(out, "# Its rules come first. What does not come from outside goes on to the rules that are there.");
@@ -100,17 +137,6 @@ fn header(out: &mut String, shaped: &Shaped, options: Options) {
 }
 
 impl Printer<'_> {
-    /// Runs over the menus of all rules that we may ever have had.
-    fn each_table(&self, mut each: impl FnMut(&str)) {
-        for family in Family::BOTH {
-            for table in [Table::Filter, Table::Raw, Table::Nat] {
-                if (table, family, self.version) != (Table::Nat, Family::V6, Version::V6) {
-                    each(&table.menu(family));
-                }
-            }
-        }
-    }
-
     /// The lists of interfaces that rules ask for, by name.
     fn interfaces(&self) -> BTreeMap<String, BTreeSet<&Interface>> {
         let rules = self.program.chains().iter().flat_map(|chain| &chain.rules);
@@ -219,31 +245,6 @@ impl Printer<'_> {
                 }
             }
         }
-    }
-
-    /// The ways in first, then what they led to, then lists.
-    fn uninstall(&self) -> String {
-        let mut out = String::new();
-        line(&mut out, "# Takes away all that scripts of Knockgate have added. Once more changes nothing.");
-        for hook in HOOKS {
-            for family in Family::BOTH {
-                let menu = Table::of(hook).menu(family);
-                if (hook, family, self.version) != (Hook::Prerouting, Family::V6, Version::V6) {
-                    line(&mut out, &format!("{menu} remove [find comment={}]", quoted(&entering(hook))));
-                }
-            }
-        }
-        self.each_table(|menu| {
-            line(&mut out, &format!("{menu} remove [find comment~{}]", quoted(&begins(RULE))));
-            line(&mut out, &format!("{menu} remove [find comment={OLD}]"));
-        });
-        for family in Family::BOTH {
-            let of_ours = quoted(&begins("knockgate-"));
-            line(&mut out, &format!("{} firewall address-list remove [find list~{of_ours}]", root(family)));
-        }
-        line(&mut out, &format!("/interface list member remove [find comment={OURS}]"));
-        line(&mut out, &format!("/interface list remove [find comment={OURS}]"));
-        out
     }
 }
 

@@ -78,9 +78,13 @@ impl Shaper<'_> {
     /// goes on to the owner's rules, for accepting it would take it from them.
     fn behind_hook(&mut self, chain: &Chain) -> Vec<Rule> {
         let mut rules = chain.rules.clone();
-        if !self.options.final_drop && rules.last().is_some_and(|last| is_final_drop(last, self.program)) {
-            rules.pop();
-            self.note(Note::NoFinalDrop);
+        if rules.last().is_some_and(|last| is_final_drop(last, self.program)) {
+            if self.options.final_drop {
+                self.note(Note::FinalDrop);
+            } else {
+                rules.pop();
+                self.note(Note::NoFinalDrop);
+            }
         }
         for rule in &mut rules {
             let inside = rule.when.contains(&outside(self.program).negated())

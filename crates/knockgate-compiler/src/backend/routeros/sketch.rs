@@ -84,6 +84,7 @@ impl Sketch {
     /// Takes out what changes nothing: returns at the end of a chain, and jumps to where nothing is
     /// for the family.
     pub(super) fn tidy(&mut self) {
+        self.drop_idle_redirects();
         let mut before = usize::MAX;
         let mut now = self.steps().count();
         while now < before {
@@ -105,6 +106,26 @@ impl Sketch {
                 });
             }
             now = self.steps().count();
+        }
+    }
+
+    /// Takes out translations of a protocol that no packet has that is led to their chain.
+    fn drop_idle_redirects(&mut self) {
+        let mut led: BTreeMap<(Place, bool), BTreeSet<Option<u8>>> = BTreeMap::new();
+        for (_, step) in self.steps() {
+            if let Action::Jump(to) = step.action {
+                let of = led.entry((to, step.line.family() == Family::V6)).or_default();
+                of.insert(step.line.protocol());
+            }
+        }
+        for (nth, chain) in self.chains.iter_mut().enumerate().filter(|(_, chain)| chain.hook.is_none()) {
+            chain.steps.retain(|Step { line, action, .. }| {
+                let of = led.get(&(Place(nth), line.family() == Family::V6));
+                let meets =
+                    |led: &Option<u8>| led.is_none() || line.protocol().is_none() || *led == line.protocol();
+                !matches!(action, Action::Verdict(Verdict::Redirect(_)))
+                    || of.is_none_or(|led| led.iter().any(meets))
+            });
         }
     }
 

@@ -78,6 +78,36 @@ fn conditions_are_written_as_routers_write_them() {
 }
 
 #[test]
+fn flags_that_must_be_set_come_first() {
+    let install = print(&shaped(HOME, OPTIONS), OPTIONS).install;
+    assert!(install.contains(r#" tcp-flags="syn,!fin,!rst,!ack" "#) && !install.contains(r#"tcp-flags="!"#));
+}
+
+#[test]
+fn a_translation_is_said_only_for_the_protocol_that_is_led_to_it() {
+    let install = print(&shaped(HOME, OPTIONS), OPTIONS).install;
+    let translations = |chain: &str, protocol: &str| {
+        let begins = format!("add chain={chain} action=dst-nat ");
+        let of = |line: &&str| line.starts_with(&begins) && line.contains(&format!(" protocol={protocol} "));
+        install.lines().filter(of).count()
+    };
+    for chain in ["knockgate-via-8443-tcp", "knockgate-via-23000-tcp"] {
+        assert!(translations(chain, "tcp") > 0 && translations(chain, "udp") == 0, "{install}");
+    }
+    // Where any packet may be led to it, it is said for both.
+    let both = |text: &str| {
+        let program = rsc::read(text, &rsc::translate::Options::default()).program.unwrap();
+        print(&shape(&program, OPTIONS).unwrap(), OPTIONS).install.matches("action=dst-nat").count()
+    };
+    let nat =
+        "/ip firewall nat\nadd chain=way action=dst-nat to-addresses=10.0.0.5 to-ports=80 protocol=udp\n";
+    let jump = "add chain=dstnat action=jump jump-target=way";
+    assert_eq!(both(&format!("{nat}{jump}\n")), 1);
+    assert_eq!(both(&format!("{nat}{jump} protocol=tcp dst-port=80\n{jump} protocol=udp\n")), 1);
+    assert_eq!(both(&format!("{nat}{jump} protocol=tcp dst-port=80\n")), 0);
+}
+
+#[test]
 fn the_final_drop_is_there_only_if_it_is_asked_for() {
     let without = Options { final_drop: false, ..OPTIONS };
     for (options, drops) in [(OPTIONS, 2), (without, 0)] {
@@ -86,6 +116,7 @@ fn the_final_drop_is_there_only_if_it_is_asked_for() {
         let count = last.filter(|rule| &*rule.origin.what == "everything else from outside").count();
         assert_eq!(count, drops);
         assert_eq!(shaped.notes.contains(&Note::NoFinalDrop), drops == 0);
+        assert_eq!(shaped.notes.contains(&Note::FinalDrop), drops > 0);
     }
 }
 

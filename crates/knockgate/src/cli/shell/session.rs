@@ -1,6 +1,7 @@
 //! What was typed so far, and what it means.
 
 use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 
 use knockgate_compiler::diag::{Diagnostic, Severity, Source, Span, has_errors};
 use knockgate_compiler::frontend::rsc::ast::{Command, Menu, Scope, Statement};
@@ -50,6 +51,8 @@ pub(super) struct Session<'o> {
     reading: Option<Reading>,
     /// The knocks that were tried on these rules.
     pub(super) played: Played,
+    /// The file that was loaded or saved last.
+    pub(super) file: Option<PathBuf>,
     had_errors: bool,
 }
 
@@ -65,6 +68,7 @@ impl<'o> Session<'o> {
             menu: Menu::root(),
             reading: None,
             played: Played::default(),
+            file: None,
             had_errors: false,
         }
     }
@@ -127,7 +131,8 @@ impl<'o> Session<'o> {
 
     /// Carries out the lines of a file. Words of our own are none of a script: who reads one lets it
     /// write no files, nor put rules in force.
-    pub(super) fn load(&mut self, text: &str) -> anyhow::Result<()> {
+    pub(super) fn load(&mut self, file: &Path, text: &str) -> anyhow::Result<()> {
+        self.file = Some(file.to_owned());
         self.together(text, true, |session, line, more| session.carry_out(line, more)).map(drop)
     }
 

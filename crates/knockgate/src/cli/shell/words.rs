@@ -1,20 +1,20 @@
 //! Words that routers do not have.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 
-use knockgate::target::nft::{Done, doubts};
+use knockgate::target::nft::{Done, Doubt, doubts};
 use knockgate_compiler::backend::Unsayable;
 use knockgate_compiler::backend::nft::{print, print_counting};
 use knockgate_compiler::diag::Source;
 use knockgate_compiler::frontend::rsc::complete::complete;
-use knockgate_compiler::program::Program;
+use knockgate_compiler::net::Interface;
+use knockgate_compiler::program::{Condition, Program};
 use knockgate_compiler::time::Moment;
 
 use super::super::input::read;
 use super::super::output::counted;
+use super::save::Place;
 use super::session::{NAME, Session, Then};
 use super::{MAX_SCRIPT, live, show};
 
@@ -162,7 +162,15 @@ fn apply(session: &mut Session<'_>, counters: bool) -> anyhow::Result<()> {
         }
     };
     for doubt in doubts(&program)? {
-        session.output.warn(&format!("{doubt}; `knockgate shell --interface NAME=IF` says which is meant"));
+        match &doubt {
+            // A router's interfaces have other names than ours, so nothing would be guarded.
+            Doubt::NoInterface(name) if names(&program, name) => {
+                session.refuse(&format!("{doubt}; start with `--interface NAME=IF` to say which is meant"));
+                return Ok(());
+            }
+            Doubt::NoInterface(_) => {}
+            Doubt::NotForwarding(_) => session.output.warn(&doubt.to_string()),
+        }
     }
     let rules: usize = program.chains().iter().map(|chain| chain.rules.len()).sum();
     let rules = format!("{rules} rule{}", if rules == 1 { "" } else { "s" });
@@ -179,6 +187,19 @@ fn apply(session: &mut Session<'_>, counters: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a rule asks for the interface. The outside of rules that ask for none has a name of ours.
+fn names(program: &Program, interface: &Interface) -> bool {
+    fn asks(condition: &Condition, interface: &Interface) -> bool {
+        match condition {
+            Condition::Not(inner) => asks(inner, interface),
+            Condition::From(names) => names.contains(interface),
+            _ => false,
+        }
+    }
+    let mut rules = program.chains().iter().flat_map(|chain| &chain.rules);
+    rules.any(|rule| rule.when.iter().any(|condition| asks(condition, interface)))
+}
+
 fn agreed(session: &Session<'_>, question: &str) -> io::Result<bool> {
     session.output.print(question)?;
     let mut answer = String::new();
@@ -188,21 +209,48 @@ fn agreed(session: &Session<'_>, question: &str) -> io::Result<bool> {
 
 fn save(session: &mut Session<'_>, file: &Path) -> anyhow::Result<()> {
     let text = show::export(&session.config, "/", false);
-    // It tells how to knock, so it is for its owner alone.
-    let options = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).to_owned();
-    match options.open(file).and_then(|mut written| written.write_all(text.as_bytes())) {
+    let unknown = text.lines().filter(|line| line.starts_with("#error exporting")).count();
+    if unknown > 0 {
+        let items = items(unknown);
+        session.refuse(&format!("{items} only the router can work out; nothing was written"));
+        return Ok(());
+    }
+    let place = match Place::of(file) {
+        Ok(place) => place,
+        Err(error) => {
+            session.refuse(&format!("{}: {error}", file.display()));
+            return Ok(());
+        }
+    };
+    if place.is_taken() {
+        if session.on_terminal {
+            if !agreed(session, &format!("overwrite {}? [y/N] ", file.display()))? {
+                return Ok(session.output.print("nothing was written\n")?);
+            }
+        } else if !session.file.as_ref().is_some_and(|loaded| place.is(loaded)) {
+            session.refuse(&format!("`{}` is there already; name another file", file.display()));
+            return Ok(());
+        }
+    }
+    match place.write(&text) {
         Ok(()) => {
-            let items: usize = session.config.menus().map(|(_, items)| items.len()).sum();
-            session.output.print(&format!("{items} items written to {}\n", file.display()))?;
+            session.file = Some(file.to_owned());
+            let written = items(session.config.menus().map(|(_, items)| items.len()).sum());
+            session.output.print(&format!("{written} written to {}\n", file.display()))?;
         }
         Err(error) => session.refuse(&format!("{}: {error}", file.display())),
     }
     Ok(())
 }
 
+/// `1 item`, `2 items`.
+fn items(count: usize) -> String {
+    format!("{count} item{}", if count == 1 { "" } else { "s" })
+}
+
 fn load(session: &mut Session<'_>, file: &Path) -> anyhow::Result<()> {
     match read(file, MAX_SCRIPT, session.output)? {
-        Ok(text) => session.load(&text.text),
+        Ok(text) => session.load(file, &text.text),
         Err(_) => {
             session.failed();
             Ok(())

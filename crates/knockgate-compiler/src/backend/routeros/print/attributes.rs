@@ -211,12 +211,14 @@ fn state_names(states: States) -> String {
     joined(named.map(|(name, _)| name), ",")
 }
 
+/// Those that must be set come first: an exclamation mark at the beginning may negate all of them.
 fn flag_names(mask: TcpFlags, set: TcpFlags) -> String {
-    let looked_at = TcpFlags::NAMED.into_iter().filter(|(_, flag)| mask.has(*flag));
-    joined(
-        looked_at.map(|(name, flag)| if set.has(flag) { name.to_owned() } else { format!("!{name}") }),
-        ",",
-    )
+    let named = |wanted: bool| {
+        let named = TcpFlags::NAMED.into_iter();
+        let named = named.filter(move |(_, flag)| mask.has(*flag) && set.has(*flag) == wanted);
+        named.map(move |(name, _)| if wanted { name.to_owned() } else { format!("!{name}") })
+    };
+    joined(named(true).chain(named(false)), ",")
 }
 
 fn range<T: PartialEq + Display>(range: &RangeInclusive<T>) -> String {
