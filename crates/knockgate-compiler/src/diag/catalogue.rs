@@ -405,7 +405,7 @@ add chain=input action=accept protocol=udp content="\d+"
 }
 "#);
     Output "R010" "what a router shows, among what it is told"
-        "A table that `print` shows is read as far as it has `name=value` pairs, but no router takes it as a script. Columns are cut off to fit the screen, and leave out what does not."
+        "A table that `print` shows is read as far as it has `name=value` pairs, but no router takes it as a script. Without the command before it, its menu is guessed: one with `chain` or `action` is taken to be from `/ip firewall filter`, one with `list` and `address` from `/ip firewall address-list`, and of others nothing is read. Columns are cut off to fit the screen, and leave out what does not."
         Some(r#" 0    ;;; knock
       chain=input action=accept src-address-list=secured
 "#);
@@ -423,7 +423,7 @@ add chain=input action=accept src-address-list=secured protocol=tcp dst-port=22
         "Everything is bounded: a script has at most 524,288 commands and items, a command 1,024 arguments, brackets go 48 deep, searches look at 100 million items in all, and of each kind of finding 500 are told."
         None;
     PositionByNumber "R014" "a place that is named by a number"
-        "Items have numbers only after a `print`, until the next one in the same session. In a script that does not print, a router refuses `place-before=2`; pasted into a session, it means whichever rule the last `print` showed there. Here the rules that are not in the script are taken to stay in their places, and those of the script to go between them by their numbers. Name the rule by its comment: `place-before=[find comment=\"drop all\"]`."
+        "Items have numbers only after a `print`, until the next one in the same session. In a script that does not print, a router refuses `place-before=2`; pasted into a session, it means whichever rule the last `print` showed there. Here the rules that are not in the script are taken to stay in their places, and those of the script to go between them by their numbers. Name the rule by its comment: `place-before=[find comment=\"drop all\"]`. Where every `add` of the menu has a number, `--fix` writes the rules down in their order without numbers: they then stand behind those that the router has already."
         Some(r#"/ip firewall filter
 add chain=input action=accept src-address-list=secured place-before=2
 "#);
@@ -433,7 +433,7 @@ add chain=input action=accept src-address-list=secured place-before=2
 add chain=input action=accept src-address-list=stage2 src-address-list=!banned
 "#);
     NoSuchItem "R016" "an item that is not there"
-        "A command names an item by number, id, name, comment or a search, and the script has made none like it. A router refuses the command, and the script stops there with what it did so far. A search that finds nothing is refused only as a place; otherwise there is just nothing to do. As the script may be meant for a router that has the item, `place-before=[find ...]` is a warning, and the rule goes last."
+        "A command names an item by number, id, name, comment or a search, and the script has made none like it. A router refuses the command, and the script stops there with what it did so far. A search that finds nothing is refused only as a place; otherwise there is just nothing to do. As the script may be meant for a router that has the item, `place-before=[find ...]` and `place-before=([find ...]->0)` are warnings, told once, and the rule goes where `add` puts it, which is last."
         Some(r#"/ip firewall filter
 add chain=input action=accept place-before=[find comment="drop all"]
 add chain=input action=drop comment="drop-all"
@@ -474,7 +474,7 @@ add chain=input action=drop in-interface-list=WAN
 add chain=input action=accept in-interface-list=WAN protocol=tcp dst-port=22
 "#);
     NothingDrops "R023" "nothing is closed"
-        "A packet that no rule of `input` decides is accepted. Without a drop after the accepts everything is open already, knock or no knock."
+        "A packet that no rule of `input` decides is accepted. Without a drop after the accepts everything is open already, knock or no knock. Where there is a door and all of the script is followed, `--fix` adds a drop at the end for what comes from where the door is and, if there is none, an accept for the connections that stand before everything else, and no more than these two rules."
         Some(r#"/ip firewall filter
 add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=udp dst-port=888 in-interface-list=WAN
 add chain=input action=accept src-address-list=open protocol=tcp dst-port=22
@@ -560,7 +560,7 @@ add chain=input action=accept protocol=tcp dst-port=8291
 add chain=input action=drop in-interface-list=WAN
 "#);
     Secret "R037" "a secret in the script"
-        "Passwords and keys in a file that is mailed and copied are known to others soon. It is not shown here. `export hide-sensitive` leaves them out, and since version 7 that is the default."
+        "Passwords and keys in a file that is mailed and copied are known to others soon. It is not shown here. Up to version 6 `export hide-sensitive` leaves them out; since version 7 `export` does so unless it is told `show-sensitive`."
         Some(r#"/ppp secret
 add name=ann password=swordfish service=l2tp
 "#);

@@ -10,6 +10,11 @@ use crate::diag::{At, Code, Diagnostic, Span};
 /// Bytes of a prompt.
 const MAX_PROMPT: usize = 256;
 
+/// Menus that are above all that have items here: a table without more is from any of them.
+const UNTOLD: [&str; 3] = ["/", "/ip", "/ip/firewall"];
+
+const FILTER: &str = "/ip/firewall/filter";
+
 impl Parser<'_> {
     /// Takes in what a router shows, if a line of it begins here.
     pub(super) fn output(&mut self, out: &mut Vec<Statement>) -> bool {
@@ -63,18 +68,38 @@ impl Parser<'_> {
         first_line.skip_line();
         let first = Span { start, end: start + first_line.since(start).trim_end().len() };
         let columns = headed && self.skip_head();
-        let menu = self.printed_menu(out.last());
+        let said = self.printed_menu(out.last());
+        let untold = UNTOLD.contains(&said.path());
+        // What can be negated in a filter is plain in no other menu that may be guessed.
+        let read_as = if untold { Menu::at(FILTER) } else { said.clone() };
         let mut rows = vec![];
-        while let Some(row) = self.row(&menu) {
+        while let Some(row) = self.row(&read_as) {
             rows.push(row);
             self.count_command();
         }
+        let guess = if untold { guess(&rows) } else { None };
+        let menu = guess.map_or(said, Menu::at);
         let finding = if columns {
             Diagnostic::error(Code::Output, first, "a table in columns, which shows too little of the items")
                 .help("paste what `print detail` or `export` shows")
         } else {
-            Diagnostic::warning(Code::Output, first, "this is what a router shows, not what it is told")
-                .note("its items are read, but a router takes them only as `add` commands")
+            let message = "this is what a router shows, not what it is told";
+            let finding = Diagnostic::warning(Code::Output, first, message);
+            let so = "its items are read, but a router takes them only as `add` commands";
+            match (guess, menu.known()) {
+                (Some(guess), _) => {
+                    let guess = guess.replace('/', " ").replacen(' ', "/", 1);
+                    finding
+                        .note(format!("no `print` says which menu it is from: `{guess}` is assumed"))
+                        .note(so)
+                }
+                (None, Some(_)) => finding.note(so),
+                (None, None) if untold => finding
+                    .note("its menu is unknown, so nothing of it is read")
+                    .help("paste the command as well: `/ip firewall filter print`"),
+                (None, None) => finding
+                    .note(format!("nothing of it is read: `{}` is none of the menus that are", menu.path())),
+            }
         };
         self.report(finding);
         self.count_command();
@@ -201,6 +226,20 @@ impl Cursor<'_> {
         let command = COMMON.contains(&self.eat_while(is_menu));
         !command && !matches!(self.peek(), None | Some(b'\n' | b'/' | b':' | b'['))
     }
+}
+
+/// The menu that items are from, as far as they tell it themselves.
+fn guess(rows: &[Row]) -> Option<&'static str> {
+    let has = |wanted: &str| {
+        rows.iter().flat_map(|row| &row.attributes).any(|attribute| match attribute {
+            Argument::Set { name, .. } => name.value == wanted,
+            _ => false,
+        })
+    };
+    if has("chain") || has("action") {
+        return Some(FILTER);
+    }
+    (has("list") && has("address")).then_some("/ip/firewall/address-list")
 }
 
 /// The start of an item.

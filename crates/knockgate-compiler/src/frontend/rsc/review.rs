@@ -118,6 +118,8 @@ struct View<'a> {
     numbered: Vec<usize>,
     /// Whether the script speaks of items that it has not made.
     is_part: bool,
+    /// Whether some of the script is not followed.
+    not_followed: bool,
 }
 
 impl<'a> View<'a> {
@@ -154,6 +156,7 @@ impl<'a> View<'a> {
             }),
             numbered: starts(&|finding| finding.code == Code::PositionByNumber),
             is_part: findings.iter().any(|finding| finding.code == Code::NoSuchItem),
+            not_followed: findings.iter().any(|finding| finding.code == Code::NotFollowed),
         };
         view.slips = lists::slips(&view);
         view

@@ -429,6 +429,41 @@ Flags: X - disabled, I - invalid, D - dynamic
 }
 
 #[test]
+fn a_pasted_table_without_its_command_is_from_the_menu_that_its_rows_tell() {
+    let head = "Flags: X - disabled, I - invalid, D - dynamic \n";
+    let all = [
+        (
+            "",
+            " 0    chain=input action=drop src-address-list=!a\n",
+            "/ip/firewall/filter",
+            "filter` is assumed",
+        ),
+        (head, " 0    ;;; x\n      chain=input\n", "/ip/firewall/filter", "filter` is assumed"),
+        (head, " 0   list=a address=192.0.2.1\n", "/ip/firewall/address-list", "address-list` is assumed"),
+        ("/ip firewall\n", " 0    action=drop\n", "/ip/firewall/filter", "filter` is assumed"),
+        ("", " 0   name=WAN\n", "/", "nothing of it is read"),
+        (head, "", "/", "nothing of it is read"),
+        ("/ip address print\n", " 0   address=192.0.2.1\n", "/ip/address", "nothing of it is read"),
+        ("/ip firewall nat print\n", " 0   chain=srcnat\n", "/ip/firewall/nat", "its items are read"),
+    ];
+    for (head, rows, menu, note) in all {
+        let text = format!("{head}{rows}");
+        let (script, findings) = parse(&text);
+        let Some(Statement::Table(table)) = script.statements.last() else { panic!("{script:?}") };
+        assert_eq!(table.menu.path(), menu, "{text}");
+        let [finding] = &findings[..] else { panic!("{text} {findings:?}") };
+        assert_eq!((finding.code, finding.severity), (Code::Output, Severity::Warning));
+        assert!(finding.notes[0].contains(note), "{finding:?}");
+        let read = finding.notes.iter().any(|note| note.contains("its items are read"));
+        assert_eq!(read, table.menu.known().is_some(), "{finding:?}");
+    }
+    let text = " 0    chain=input action=drop src-address-list=!a\n";
+    let Statement::Table(table) = &parse(text).0.statements[0] else { panic!() };
+    let Argument::Set { value, .. } = &table.rows[0].attributes[2] else { panic!() };
+    assert!(value.negated);
+}
+
+#[test]
 fn a_table_in_columns_is_refused() {
     let text = "/ip firewall filter\nprint\nFlags: X - DISABLED\nColumns: CHAIN, ACTION\n#   CHAIN  ACTION\n;;; knock\n0   input  drop\n\nadd chain=x";
     let (script, findings) = parse(text);

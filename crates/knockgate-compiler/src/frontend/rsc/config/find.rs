@@ -33,6 +33,11 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Whether it is about what ids items have.
+    pub(super) fn asks_for_ids(&self) -> bool {
+        self.0.iter().any(|test| test.name == ".id")
+    }
+
     /// Whether it finds `item`.
     pub(super) fn finds(&self, item: &Item) -> Result<bool, Untold> {
         for test in &self.0 {

@@ -7,7 +7,7 @@ use super::super::findings::Findings;
 use super::super::menus::known;
 use super::items::{Items, put};
 use super::order::{Place, Slot};
-use super::which::no_item;
+use super::which::{Unfound, no_item};
 use super::{Config, Item, Set};
 use crate::diag::{At, Code, Diagnostic, Severity, Span};
 
@@ -25,6 +25,7 @@ pub(super) type Refusal = Box<Diagnostic>;
 pub(super) struct Run<'c> {
     config: &'c mut Config,
     pub(super) findings: Findings,
+    pub(super) unfound: Unfound,
     /// How much effort is left; `None` when it was too little.
     left: Option<usize>,
 }
@@ -36,11 +37,13 @@ pub(super) fn run_all(config: &mut Config, statements: &[Statement]) -> Vec<Diag
 
 /// The same with another limit.
 pub(super) fn run_within(config: &mut Config, statements: &[Statement], effort: usize) -> Vec<Diagnostic> {
-    let mut run = Run { config, findings: Findings::default(), left: Some(effort) };
+    let (findings, unfound) = (Findings::default(), Unfound::default());
+    let mut run = Run { config, findings, unfound, left: Some(effort) };
     if let Err(refusal) = run.statements(statements, false) {
         run.findings.push(*refusal);
     }
-    let findings = run.findings;
+    let mut findings = run.findings;
+    run.unfound.tell(&mut findings);
     config.menus.values_mut().for_each(Items::settle);
     findings.into_sorted(statements.last().map_or(0, |last| last.span().end))
 }
@@ -147,7 +150,10 @@ impl Run<'_> {
     fn add(&mut self, path: &'static str, command: &Command) -> Result<(), Refusal> {
         self.tell_duplicates(command);
         let mut attributes = match command.attribute("copy-from") {
-            Some(value) => self.copied(path, value)?,
+            Some(value) => match self.one(path, value)? {
+                Some(slot) => self.attributes_of(path, slot, value.span)?,
+                None => return Ok(()),
+            },
             None => Vec::with_capacity(command.arguments.len()),
         };
         give(&mut attributes, &command.arguments);
@@ -159,13 +165,6 @@ impl Run<'_> {
         let id = self.config.new_id();
         self.items(path).add(Item { id, span: command.span, attributes }, place);
         Ok(())
-    }
-
-    fn copied(&mut self, path: &'static str, value: &Value) -> Result<Vec<Set>, Refusal> {
-        let Some(slot) = self.one(path, value)? else {
-            return Err(Box::new(no_item(value.span, "`copy-from` names an item that is not there")));
-        };
-        self.attributes_of(path, slot, value.span)
     }
 
     fn set(&mut self, path: &'static str, command: &Command) -> Result<(), Refusal> {

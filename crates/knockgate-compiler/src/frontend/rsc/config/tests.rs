@@ -182,7 +182,7 @@ fn what_only_a_router_can_find_is_left_alone_and_told() {
 
 #[test]
 fn a_place_is_before_the_item_that_is_found() {
-    let all = ["[find comment=b]", "([find]->1)", "b", "*2", "\"*2\""];
+    let all = ["[find comment=b]", "([find]->1)", "b"];
     for place in all {
         let config = filter(&format!("add comment=a\nadd comment=b\nadd comment=x place-before={place}"));
         assert_eq!(comments(&config), "a x b", "{place}");
@@ -191,7 +191,7 @@ fn a_place_is_before_the_item_that_is_found() {
 
 #[test]
 fn a_place_that_is_not_there_is_refused() {
-    for place in ["none", "*9", "([find]->3)", "[/ip firewall nat find]"] {
+    for place in ["none", "[/ip firewall nat find]", "([/ip firewall nat find]->0)"] {
         let (config, codes) =
             run(&format!("/ip firewall filter; add comment=a\nadd comment=b place-before={place}"));
         assert_eq!((codes, &*comments(&config)), (vec![(Code::NoSuchItem, 2)], "a"), "{place}");
@@ -207,6 +207,48 @@ fn a_search_for_a_place_that_finds_nothing_is_told_and_the_item_goes_last() {
         [(Code::NoSuchItem, Severity::Warning)]
     );
     assert_eq!(comments(&run(text).0), "a b");
+}
+
+#[test]
+fn the_first_of_a_chain_without_items_is_told_once_and_the_item_goes_where_add_puts_it() {
+    let first = "place-before=([find chain=input]->0)";
+    let text = format!(
+        "/ip firewall filter; add comment=a chain=forward\nadd comment=b {first}\nadd chain=input comment=c {first}\nadd comment=d {first}\nadd comment=e place-before=[find comment=x]\nadd comment=f place-before=[find comment=y]\nadd comment=g place-before=([find]->9)"
+    );
+    let findings = Config::of(&parse(&text).0).1;
+    let told: Vec<_> = findings.iter().map(|one| (one.code, one.severity, one.notes.len())).collect();
+    assert_eq!(told, [(Code::NoSuchItem, Severity::Warning, 3), (Code::NoSuchItem, Severity::Warning, 3)]);
+    assert_eq!(findings[0].primary.span.start, text.find("([find chain").unwrap());
+    assert!(findings[0].notes[2].contains("2 more") && findings[1].notes[2].contains("one more"));
+    assert_eq!(comments(&run(&text).0), "a b d c e f g");
+}
+
+#[test]
+fn ids_are_the_routers_until_it_has_shown_its_items() {
+    let two = "add comment=a\nadd comment=b\n";
+    for command in [
+        "set *1 comment=x",
+        "remove *2",
+        "remove \"*2\"",
+        "move *2 *1",
+        "remove [find .id=*1]",
+        "add copy-from=*1",
+    ] {
+        let (config, codes) = run(&format!("/ip firewall filter\n{two}{command}"));
+        assert_eq!((codes, &*comments(&config)), (vec![(Code::NotFollowed, 4)], "a b"), "{command}");
+    }
+    let (config, codes) = run(&format!("/ip firewall filter\n{two}add comment=c place-before=*1"));
+    assert_eq!((codes, &*comments(&config)), (vec![(Code::NotFollowed, 4)], "a b c"));
+    assert_eq!(comments(&filter(&format!("{two}print\nadd comment=c place-before=*2\nremove *1"))), "c b");
+    assert_eq!(codes_after_print("remove *9"), [(Code::NoSuchItem, 3)]);
+    let mut config = filter(two);
+    config.remember_numbers(FILTER);
+    assert_eq!(config.run(&parse("/ip firewall filter remove *2").0.statements[0]), []);
+    assert_eq!(comments(&config), "a");
+}
+
+fn codes_after_print(command: &str) -> Vec<(Code, usize)> {
+    codes(&format!("add comment=a\nprint\n{command}"))
 }
 
 #[test]

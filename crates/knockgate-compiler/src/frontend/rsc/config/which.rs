@@ -1,6 +1,7 @@
 //! Which items a command is about.
 
 use super::super::ast::{Command, Conditions, Content, Scope, Statement, Value};
+use super::super::findings::Findings;
 use super::super::typed::{items as parts, range};
 use super::find::{Search, Untold};
 use super::items::Items;
@@ -58,11 +59,7 @@ impl Run<'_> {
                 Some(slot) => Ok(Place::Before(*slot)),
                 // A part of what a router holds is meant for one that has the item.
                 None if name == "place-before" && is_search(value) => {
-                    let message = "the script has made no item that this finds";
-                    let finding = Diagnostic::warning(Code::NoSuchItem, value.span, message)
-                        .note("a router that has none either refuses the command, and the script stops there")
-                        .note("here the item goes last");
-                    self.findings.push(finding);
+                    self.unfound.add(value);
                     Ok(Place::Last)
                 }
                 None => {
@@ -81,10 +78,16 @@ impl Run<'_> {
         }
     }
 
-    /// The first item that `value` means.
+    /// The first item that `value` means; `None` where only a router can tell, which is told.
     pub(super) fn one(&mut self, path: &'static str, value: &Value) -> Result<Option<Slot>, Refusal> {
-        let targets = self.targets(path, value)?;
-        Ok(targets.first().copied())
+        if let Which::Untold(why) = self.which(path, value)? {
+            self.tell_untold(value.span, why, "nothing is done here");
+            return Ok(None);
+        }
+        match self.targets(path, value)?.first() {
+            Some(slot) => Ok(Some(*slot)),
+            None => Err(Box::new(no_item(value.span, "`copy-from` names an item that is not there"))),
+        }
     }
 
     fn which(&mut self, path: &'static str, value: &Value) -> Result<Which, Refusal> {
@@ -113,6 +116,8 @@ impl Run<'_> {
         let mut slots = vec![];
         for one in named {
             match one {
+                // Ids are the router's, and a script has seen only those of what was shown to it.
+                Named::Id(_) if !self.items(path).has_numbers() => return Ok(Which::Untold(IDS)),
                 Named::Id(id) => {
                     let slot = self.items(path).with_id(id);
                     slots.push(slot.ok_or_else(|| no_item(span, format!("there is no item `*{id:X}`")))?);
@@ -183,6 +188,9 @@ impl Run<'_> {
             Ok(search) => search,
             Err(why) => return Ok(Err(why)),
         };
+        if search.asks_for_ids() && !self.items(path).has_numbers() {
+            return Ok(Err(IDS));
+        }
         let (mut slots, mut effort) = (vec![], 0);
         let most = self.left();
         for (slot, item) in self.items(path).in_order() {
@@ -218,9 +226,49 @@ impl Run<'_> {
     }
 }
 
-/// Whether it is `[find ...]`, and all that it finds.
+/// Why ids say nothing.
+const IDS: Untold = Untold("a router gives its items ids of its own");
+
+/// Whether it is `[find ...]`, or `([find ...]->0)`.
 fn is_search(value: &Value) -> bool {
-    matches!(value.content, Content::Result(_))
+    matches!(value.content, Content::Result(_) | Content::Element(..))
+}
+
+/// Searches for a place that have found nothing: `[find ...]`, and `([find ...]->0)`. Each is told
+/// once, where it is first.
+#[derive(Debug, Default)]
+pub(super) struct Unfound {
+    all: Option<(Span, usize)>,
+    element: Option<(Span, usize)>,
+}
+
+impl Unfound {
+    fn add(&mut self, value: &Value) {
+        let kind = match value.content {
+            Content::Element(..) => &mut self.element,
+            _ => &mut self.all,
+        };
+        kind.get_or_insert((value.span, 0)).1 += 1;
+    }
+
+    pub(super) fn tell(self, findings: &mut Findings) {
+        let notes = [
+            (self.all, "a router that has none either refuses the command, and the script stops there"),
+            (self.element, "on a router that has such items, it goes before the one that is meant"),
+        ];
+        for (found, note) in notes {
+            let Some((span, count)) = found else { continue };
+            let message = "the script has made no item that this finds";
+            let finding = Diagnostic::warning(Code::NoSuchItem, span, message)
+                .note(note)
+                .note("here the item goes where `add` puts it, which is last");
+            findings.push(match count - 1 {
+                0 => finding,
+                1 => finding.note("so it is with one more place that is named like this"),
+                more => finding.note(format!("so it is with {more} more places that are named like this")),
+            });
+        }
+    }
 }
 
 fn is_find(command: &Command) -> bool {

@@ -3,6 +3,8 @@
 use super::super::findings::Findings;
 use super::super::quoted;
 use super::super::rules::{Action, Matcher, Rule, Table};
+use super::exposed::lets_strangers;
+use super::order::reordered;
 use super::overlap::states;
 use super::path::is_inside;
 use super::stages::grants;
@@ -10,7 +12,7 @@ use super::{View, disabled};
 use crate::diag::{Code, Diagnostic, Edit, Span, Suggestion};
 use crate::frontend::rsc::ast::Statement;
 use crate::net::Family;
-use crate::program::{Condition, State};
+use crate::program::{Condition, PortEnd, State};
 
 /// The first rule of `input` that lets in who is on a list.
 fn door<'a>(view: &View<'a>, family: Family) -> Option<&'a Rule<'a>> {
@@ -21,10 +23,13 @@ fn door<'a>(view: &View<'a>, family: Family) -> Option<&'a Rule<'a>> {
 /// Tells of an `input` that lets everybody in after it has let in those on a list.
 pub(super) fn nothing_drops(view: &View<'_>, findings: &mut Findings) {
     for family in Family::BOTH {
-        let Some(door) = door(view, family).filter(|_| !view.is_part) else { continue };
-        if view.closer(family).is_some() {
+        if view.is_part || view.closer(family).is_some() {
             continue;
         }
+        let Some(door) = door(view, family) else {
+            in_vain(view, family, findings);
+            continue;
+        };
         let at = door.asks_for().map_or(door.place(), |name| name.span);
         let message = "this lets in who is on the list, and the end of `input` lets in everybody else";
         let mut finding = Diagnostic::warning(Code::NothingDrops, at, message)
@@ -34,7 +39,7 @@ pub(super) fn nothing_drops(view: &View<'_>, findings: &mut Findings) {
                 && item.text("chain") == Some("input")
                 && would_close(item)
         });
-        match (off, closing(view, family)) {
+        match (off, Closing::of(view, family)) {
             (Some((.., item)), _) => {
                 let at = item.get("disabled").map_or(item.span, |value| value.span);
                 let disabled = Diagnostic::warning(
@@ -46,10 +51,7 @@ pub(super) fn nothing_drops(view: &View<'_>, findings: &mut Findings) {
                 .help("enable it, once you know that it does not shut you out");
                 findings.push(disabled);
             }
-            (None, Some(suggestion)) => finding.suggestions.push(suggestion),
-            (None, None) => {
-                finding = finding.help("let the last rule of `input` drop what comes from outside");
-            }
+            (None, closing) => finding = closed(view, closing, finding),
         }
         findings.push(finding);
     }
@@ -73,29 +75,116 @@ fn would_close(item: &super::Item) -> bool {
         && item.text("connection-state") != Some("invalid")
 }
 
-/// A drop at the end for what comes in where the door is, and before everything an accept for the
-/// connections that stand. Only for IPv4: IPv6 does not go without its ICMP.
-fn closing(view: &View<'_>, family: Family) -> Option<Suggestion> {
-    if family == Family::V6 || view.text.trim_end().ends_with('\\') {
-        return None;
+/// Tells of an `input` without a door that lets everybody in from outside.
+fn in_vain(view: &View<'_>, family: Family, findings: &mut Findings) {
+    let rules = view.chain(Table::Filter, family, "input");
+    // Rules that go by number between others are not all that there is.
+    if view.not_followed || rules.iter().any(|rule| view.is_numbered(rule)) {
+        return;
     }
-    let from = outside(view)?;
-    let end = view.text.len();
-    let line_end = if view.text.ends_with('\n') { "" } else { "\n" };
-    let menu = if last_menu(view) == Some("/ip/firewall/filter") { "" } else { "/ip firewall filter " };
-    let drop = format!("{line_end}{menu}add chain=input action=drop {from}\n");
-    let mut edits = vec![Edit { span: Span { start: end, end }, replacement: drop }];
-    let mut message = "drop the rest".to_owned();
-    if view.established(family).is_none() {
-        let first = first_of_input(view)?;
-        let start = first.start;
-        let menu = if view.written(first).starts_with("add") { "" } else { "/ip firewall filter " };
-        let accept =
-            format!("{menu}add chain=input action=accept connection-state=established,related,untracked\n");
-        edits.insert(0, Edit { span: Span { start, end: start }, replacement: accept });
-        message = "let the packets of connections go on, and drop the rest".to_owned();
+    let from_outside = |rule: &Rule<'_>| {
+        rule.action.value == Action::Accept
+            && view.is_whole(rule)
+            && rule.matchers.iter().all(|matcher| lets_strangers(view, &matcher.value, None))
+    };
+    let accepts = || rules.iter().filter(|rule| from_outside(rule));
+    let everything = accepts().find(|rule| rule.matchers.iter().all(|matcher| is_wide(&matcher.value)));
+    let to_ports = |condition: &Condition| matches!(condition, Condition::Ports(_, PortEnd::Destination, _));
+    let finding = if let Some(rule) = everything {
+        let message = "this accepts everything that comes from outside";
+        Diagnostic::warning(Code::NothingDrops, rule.place(), message)
+    } else if !view.input(family).into_iter().any(drops_new)
+        && let Some(rule) = accepts().find(|rule| rule.conditions().any(to_ports))
+    {
+        let at = rule.item.get("dst-port").map_or(rule.place(), |value| value.span);
+        let message = "this is for certain ports, and everything else is accepted at the end anyway";
+        Diagnostic::warning(Code::NothingDrops, at, message)
+            .note("a packet that no rule of `input` decides is accepted")
+    } else {
+        return;
+    };
+    findings.push(finding.help(BY_HAND));
+}
+
+/// Whether the rule turns away packets that begin connections.
+fn drops_new(rule: &Rule<'_>) -> bool {
+    let is_late =
+        |condition: &Condition| states(condition).is_some_and(|states| states & 1 << State::New as u8 == 0);
+    rule.refuses() && !rule.conditions().any(is_late)
+}
+
+/// What there is to do for who would rather not have it done.
+const BY_HAND: &str = "let the last rule of `input` drop what comes from outside";
+
+/// What closes an `input`: a drop at the end for what comes in where the door is, and before everything
+/// an accept for the connections that stand.
+struct Closing {
+    accept: Option<&'static str>,
+    drop: String,
+}
+
+/// Suggests `closing`, or says what would be suggested once the rules are in the order they are to have.
+fn closed(view: &View<'_>, closing: Option<Closing>, mut finding: Diagnostic) -> Diagnostic {
+    let Some(closing) = closing else { return finding.help(BY_HAND) };
+    if view.not_followed {
+        let why = "`--fix` adds nothing here, as some of the script is not followed";
+        return finding.note(why).help(BY_HAND);
     }
-    Some(Suggestion { message, edits })
+    match closing.suggestion(view) {
+        Some(suggestion) => {
+            finding.suggestions.push(suggestion);
+            finding.help(format!("`--fix` would add exactly {}", closing.rules()))
+        }
+        None if reordered(view, FILTER).is_some() => finding
+            .help(format!("once the rules are in order, `--fix` would add exactly {}", closing.rules())),
+        None => finding.help(BY_HAND),
+    }
+}
+
+/// The menu of the rules that close it.
+const FILTER: &str = "/ip/firewall/filter";
+
+impl Closing {
+    /// Only for IPv4: IPv6 does not go without its ICMP.
+    fn of(view: &View<'_>, family: Family) -> Option<Self> {
+        if family == Family::V6 {
+            return None;
+        }
+        let drop = format!("add chain=input action=drop {}", outside(view)?);
+        let accept = "add chain=input action=accept connection-state=established,related,untracked";
+        Some(Self { accept: view.established(family).is_none().then_some(accept), drop })
+    }
+
+    /// In words.
+    fn rules(&self) -> String {
+        match self.accept {
+            None => format!("one rule: `{}` at the end", self.drop),
+            Some(accept) => {
+                format!("two rules: `{accept}` before the others of `input`, and `{}` at the end", self.drop)
+            }
+        }
+    }
+
+    fn suggestion(&self, view: &View<'_>) -> Option<Suggestion> {
+        if view.text.trim_end().ends_with('\\') {
+            return None;
+        }
+        let end = view.text.len();
+        let line_end = if view.text.ends_with('\n') { "" } else { "\n" };
+        let menu = if last_menu(view) == Some(FILTER) { "" } else { "/ip firewall filter " };
+        let drop = format!("{line_end}{menu}{}\n", self.drop);
+        let mut edits = vec![Edit { span: Span { start: end, end }, replacement: drop }];
+        let mut message = "drop the rest".to_owned();
+        if let Some(accept) = self.accept {
+            let first = first_of_input(view)?;
+            let start = first.start;
+            let menu = if view.written(first).starts_with("add") { "" } else { "/ip firewall filter " };
+            let accept = format!("{menu}{accept}\n");
+            edits.insert(0, Edit { span: Span { start, end: start }, replacement: accept });
+            message = "let the packets of connections go on, and drop the rest".to_owned();
+        }
+        Some(Suggestion { message, edits })
+    }
 }
 
 /// The interfaces that the rules before the door are for, in their words.
@@ -132,7 +221,7 @@ fn first_of_input(view: &View<'_>) -> Option<Span> {
     let command = view.commands.add(first)?;
     let moved = view
         .config
-        .items("/ip/firewall/filter")
+        .items(FILTER)
         .iter()
         .filter_map(|item| view.commands.add(item))
         .any(|command| command.attribute("place-before").is_some());

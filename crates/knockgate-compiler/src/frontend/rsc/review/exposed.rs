@@ -56,9 +56,9 @@ const MANAGEMENT: [(u16, &str); 8] = [
 /// Tells of rules that let strangers manage the router.
 pub(super) fn management(view: &View<'_>, findings: &mut Findings) {
     for family in Family::BOTH {
-        let Some(closer) = view.closer(family).filter(|closer| closer.chain == "input") else { continue };
-        let before =
-            view.chain(Table::Filter, family, "input").iter().filter(|rule| rule.place < closer.place);
+        let closer = view.closer(family);
+        let input = view.chain(Table::Filter, family, "input").iter();
+        let before = input.filter(|rule| closer.is_none_or(|closer| rule.place < closer.place));
         for rule in before.filter(|rule| rule.action.value == Action::Accept && view.is_whole(rule)) {
             let outside = |matcher: &Matcher| lets_strangers(view, matcher, closer);
             if !rule.matchers.iter().all(|matcher| outside(&matcher.value)) {
@@ -73,9 +73,14 @@ pub(super) fn management(view: &View<'_>, findings: &mut Findings) {
             }
             let at = rule.item.get("dst-port").map_or(rule.place(), |value| value.span);
             let message = format!("strangers can reach {}", names.join(", "));
-            let finding = Diagnostic::warning(Code::ManagementOpen, at, message)
-                .and_at(closer.place(), "all else from outside is dropped only here")
-                .help("let in who has knocked: `src-address-list=...`, or who is inside: `in-interface-list=LAN`");
+            let finding = Diagnostic::warning(Code::ManagementOpen, at, message);
+            let finding = match closer {
+                Some(closer) => finding.and_at(closer.place(), "all else from outside is dropped only here"),
+                None => finding.note("nothing here drops what comes from outside"),
+            };
+            let finding = finding.help(
+                "let in who has knocked: `src-address-list=...`, or who is inside: `in-interface-list=LAN`",
+            );
             findings.push(finding);
         }
     }
@@ -89,7 +94,8 @@ fn destination_ports<'r>(rule: &'r Rule<'_>) -> Option<&'r [std::ops::RangeInclu
 }
 
 /// Whether the matcher surely lets the first packets of strangers match.
-fn lets_strangers(view: &View<'_>, matcher: &Matcher, closer: &Rule<'_>) -> bool {
+pub(super) fn lets_strangers(view: &View<'_>, matcher: &Matcher, closer: Option<&Rule<'_>>) -> bool {
+    let as_in_closer = || closer.is_some_and(|closer| closer.matchers.iter().any(|at| at.value == *matcher));
     match matcher {
         Matcher::Packet(
             Condition::Transport(Transport::Tcp) | Condition::Ports(..) | Condition::ToGateway,
@@ -100,12 +106,8 @@ fn lets_strangers(view: &View<'_>, matcher: &Matcher, closer: &Rule<'_>) -> bool
         Matcher::Interface { name, negated } | Matcher::InterfaceList { name, negated } if *negated => {
             is_inside(name)
         }
-        Matcher::InterfaceList { name, .. } => {
-            is_outside(name) || closer.matchers.iter().any(|at| at.value == *matcher)
-        }
-        Matcher::Interface { name, .. } => {
-            closer.matchers.iter().any(|at| at.value == *matcher) || is_member_of_wan(view, name)
-        }
+        Matcher::InterfaceList { name, .. } => is_outside(name) || as_in_closer(),
+        Matcher::Interface { name, .. } => as_in_closer() || is_member_of_wan(view, name),
         _ => false,
     }
 }
@@ -119,6 +121,12 @@ fn is_member_of_wan(view: &View<'_>, interface: &str) -> bool {
 
 /// Tells of passwords and keys, and never which.
 pub(super) fn secrets(view: &View<'_>, findings: &mut Findings) {
+    let version = view.script.header.as_ref().map(|header| header.version.as_str());
+    let without = match version.and_then(|version| version.split('.').next()?.parse::<u32>().ok()) {
+        None => "export with `hide-sensitive`, from version 7 on without `show-sensitive`",
+        Some(..7) => "export with `hide-sensitive`",
+        Some(_) => "export without `show-sensitive`",
+    };
     for (name, value) in &view.commands.secrets {
         if !findings.wants(Severity::Warning) {
             return;
@@ -126,7 +134,7 @@ pub(super) fn secrets(view: &View<'_>, findings: &mut Findings) {
         let message = format!("the script holds what `{}` is set to", name.value);
         let finding = Diagnostic::warning(Code::Secret, value.span, message)
             .note("it is not shown here, but everybody who has the script has it")
-            .help("export with `hide-sensitive`, and change it if the script was given away");
+            .help(format!("{without}, and change it if the script was given away"));
         findings.push(finding);
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::ast::{Argument, Command, Scope, Statement};
+use super::super::ast::{Argument, Command, Scope, Statement, Value};
 use super::super::findings::Findings;
 use super::super::rules::{Action, Rule, Table, menu};
 use super::super::translate::is_built_in;
+use super::super::truth;
 use super::overlap::covers;
 use super::{View, any_within, disabled};
 use crate::diag::{Code, Diagnostic, Edit, Severity, Span, Suggestion};
@@ -102,7 +103,8 @@ fn entered(table: Table) -> &'static str {
 }
 
 /// Suggests for places that are named by number to write the rules down in the order that the numbers
-/// give them, where nothing but these rules is in question.
+/// give them, where all rules have one: the others go behind what the router has already, and so would
+/// these.
 pub(super) fn without_numbers(view: &View<'_>, findings: &mut [Diagnostic]) {
     for (_, table) in Table::NAMED {
         for family in Family::BOTH {
@@ -117,15 +119,25 @@ pub(super) fn without_numbers(view: &View<'_>, findings: &mut [Diagnostic]) {
             if let Some(finding) = first.filter(|finding| finding.severity == Severity::Warning) {
                 let message = "write the rules down in the order that they are to have".to_owned();
                 finding.suggestions.push(Suggestion { message, edits });
+                let so = "what is written then stands in this order, and behind the rules that the router has already";
+                finding.notes.push(so.to_owned());
+                let else_named = "where a rule is to stand before one that the router has already, name that one by its comment instead: `place-before=[find comment=...]`";
+                finding.help = vec![else_named.to_owned()];
             }
         }
     }
 }
 
-fn reordered(view: &View<'_>, menu: &str) -> Option<Vec<Edit>> {
+/// What [`without_numbers`] suggests for `menu`.
+pub(super) fn reordered(view: &View<'_>, menu: &str) -> Option<Vec<Edit>> {
     let here = only_adds(view, menu)?;
     let items = view.config.items(menu);
-    if items.len() != here.len() || !here.iter().any(|command| any_within(&view.numbered, command.span)) {
+    let is_placed = |command: &&Command| {
+        let off = command.attribute("disabled").and_then(Value::text).and_then(truth) == Some(true);
+        off || (place_number(command).is_some() && any_within(&view.numbered, command.span))
+    };
+    let numbered = here.iter().any(|command| place_number(command).is_some());
+    if items.len() != here.len() || !numbered || !here.iter().all(is_placed) {
         return None;
     }
     let edits = here.iter().zip(items).map(|(command, item)| {
@@ -156,6 +168,11 @@ fn only_adds<'a>(view: &View<'a>, menu: &str) -> Option<Vec<&'a Command>> {
         }
     }
     Some(here)
+}
+
+/// The number that says where the rule of a command goes.
+fn place_number(command: &Command) -> Option<u32> {
+    command.attribute("place-before")?.text()?.parse().ok()
 }
 
 /// What is written of a command, less the number that says where its rule goes; `None` where it says

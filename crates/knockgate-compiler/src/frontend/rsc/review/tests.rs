@@ -179,6 +179,61 @@ fn what_is_not_let_in_has_to_be_dropped() {
 }
 
 #[test]
+fn what_is_added_to_close_an_input_is_said_and_only_where_all_is_followed() {
+    let last = "add chain=input action=drop in-interface-list=WAN\n/ipv6";
+    let open = door("", "").replace(last, "/ipv6");
+    let said = |text: &str| {
+        let all = found(text, Code::NothingDrops);
+        assert_eq!(all.len(), 1, "{text}");
+        (all[0].1.help.join(" "), all[0].1.suggestions.len())
+    };
+    let (help, count) = said(&open);
+    assert_eq!(count, 1);
+    assert!(
+        help.contains("exactly one rule: `add chain=input action=drop in-interface-list=WAN` at"),
+        "{help}"
+    );
+    let bare = open.replace("add chain=input action=accept connection-state=established,related\n", "");
+    let (help, count) = said(&bare);
+    assert_eq!(count, 1);
+    assert!(
+        help.contains("exactly two rules: `add chain=input action=accept connection-state=est"),
+        "{help}"
+    );
+    let (help, count) = said(ARTICLE);
+    assert_eq!(count, 0);
+    assert!(help.starts_with("once the rules are in order, `--fix` would add exactly two rules"), "{help}");
+    let (help, count) = said(&format!(":foreach x in=y do={{ :put $x }}\n{bare}"));
+    assert!(count == 0 && !help.contains("--fix"), "{help}");
+}
+
+#[test]
+fn what_is_let_in_from_outside_while_all_else_is_too_is_told() {
+    let filter = |rules: &str| format!("/ip firewall filter\n{rules}");
+    let web = "add chain=input action=accept protocol=tcp dst-port=8080\n";
+    let wan = web.replace("\n", " in-interface-list=WAN\n");
+    let drop = "add chain=input action=drop in-interface-list=WAN\n";
+    let late = "add chain=input action=drop connection-state=invalid\n";
+    differ(Code::NothingDrops, &filter(web), "8080", &filter(&format!("{web}{drop}")));
+    assert_eq!(found(&filter(&format!("{late}{wan}")), Code::NothingDrops).len(), 1);
+    let all = format!("{drop}add chain=input action=accept\n").replace("WAN", "WAN protocol=udp");
+    differ(Code::NothingDrops, &filter(&all), "accept", &filter(&format!("{drop}{all}")));
+    for silent in [
+        web.replace("\n", " in-interface-list=LAN\n"),
+        web.replace("\n", " place-before=2\n"),
+        web.replace("\n", " place-before=[find comment=x]\n"),
+        web.replace("input", "forward"),
+        "add chain=input action=accept connection-state=established,related\n".to_owned(),
+        "add chain=input action=log protocol=tcp dst-port=80\n".to_owned(),
+        "add chain=input action=accept disabled=yes\n".to_owned(),
+        format!(":foreach x in=y do={{ :put $x }}\n/ip firewall filter\n{web}"),
+        String::new(),
+    ] {
+        assert!(found(&filter(&silent), Code::NothingDrops).is_empty(), "{silent}");
+    }
+}
+
+#[test]
 fn a_part_of_what_a_router_holds_need_not_drop() {
     let last = "add chain=input action=drop in-interface-list=WAN\n/ipv6";
     let part = door("", "")
@@ -313,6 +368,10 @@ fn management_is_not_for_strangers() {
         "8000-9000",
         &door("add chain=input action=accept protocol=tcp dst-port=8000-9000 in-interface-list=LAN", ""),
     );
+    let open = "/ip firewall filter add chain=input action=accept protocol=tcp dst-port=8291\n";
+    let all = found(open, Code::ManagementOpen);
+    assert!(all.len() == 1 && all[0].0 == "8291" && all[0].1.others.is_empty(), "{all:?}");
+    assert_eq!(found(open, Code::NothingDrops).len(), 1);
     for right in [
         "protocol=tcp dst-port=22 src-address=192.0.2.1",
         "protocol=udp dst-port=22",
@@ -339,6 +398,19 @@ fn a_secret_is_told_of_and_never_told() {
 }
 
 #[test]
+fn how_to_export_without_secrets_depends_on_the_version() {
+    for (header, help) in [
+        ("", "export with `hide-sensitive`, from version 7 on without `show-sensitive`, and"),
+        ("# apr/03/2019 23:01:45 by RouterOS 6.44.1\n", "export with `hide-sensitive`, and"),
+        ("# 2023-12-03 20:27:23 by RouterOS 7.10\n", "export without `show-sensitive`, and"),
+    ] {
+        let text = format!("{header}/ppp secret add name=x password=y\n");
+        let all = found(&text, Code::Secret);
+        assert!(all[0].1.help[0].starts_with(help), "{all:?}");
+    }
+}
+
+#[test]
 fn a_scan_up_the_ports_is_no_sequence() {
     let wrong = door("", "").replace("dst-port=900", "dst-port=300");
     differ(Code::Ascending, &wrong, "400", &door("", ""));
@@ -350,14 +422,21 @@ fn a_scan_up_the_ports_is_no_sequence() {
 
 #[test]
 fn rules_with_numbers_are_written_down_in_their_order() {
-    let text = "/ip firewall filter\nadd chain=input comment=b place-before=3\nadd chain=input comment=c\nadd place-before=0 chain=input comment=a\n";
+    let text = "/ip firewall filter\nadd chain=input comment=b place-before=3\nadd chain=input comment=c place-before=7\nadd place-before=0 chain=input comment=a\n";
     let (right, _) = mended(text);
+    let all = found(text, Code::PositionByNumber);
+    assert!(all[0].1.notes.iter().any(|note| note.ends_with("behind the rules that the router has already")));
+    assert!(all[0].1.help[0].contains("before one that the router has already"), "{all:?}");
+    let off = text.replace(" place-before=7", " disabled=yes");
+    assert_eq!(mended(&off).0, right.replace("comment=c", "comment=c disabled=yes"));
     assert_eq!(
         right,
         "/ip firewall filter\nadd chain=input comment=a\nadd chain=input comment=b\nadd chain=input comment=c\n"
     );
     for other in [
         "add chain=input place-before=1\nset 0 chain=output",
+        "add chain=input place-before=1\nadd chain=input",
+        "add chain=input place-before=1\nadd chain=input place-before=[find comment=x]",
         "add chain=input place-before=1\n:put 1\nadd chain=input",
     ] {
         let text = format!("/ip firewall filter\n{other}\n");
