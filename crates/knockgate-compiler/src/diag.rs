@@ -176,19 +176,23 @@ pub struct Diagnostic {
 /// Bytes of a message.
 const MAX_MESSAGE: usize = 500;
 
+/// What is said, without its end when it repeats more of the text than anybody would read.
+fn readable(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    if text.len() > MAX_MESSAGE {
+        text.truncate(text.floor_char_boundary(MAX_MESSAGE));
+        text.push('…');
+    }
+    text
+}
+
 impl Diagnostic {
-    /// An error at `span`, with nothing said about it yet but `message`, whose end is left out when
-    /// it repeats more of the text than anybody would read.
+    /// An error at `span`, with nothing said about it yet but `message`.
     pub fn error(code: Code, span: Span, message: impl Into<String>) -> Self {
-        let mut message = message.into();
-        if message.len() > MAX_MESSAGE {
-            message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-            message.push('…');
-        }
         Self {
             code,
             severity: Severity::Error,
-            message,
+            message: readable(message),
             primary: Label { span, text: String::new() },
             others: vec![],
             notes: vec![],
@@ -205,28 +209,28 @@ impl Diagnostic {
     /// With words at the place itself.
     #[must_use]
     pub fn here(mut self, text: impl Into<String>) -> Self {
-        self.primary.text = text.into();
+        self.primary.text = readable(text);
         self
     }
 
     /// With another place.
     #[must_use]
     pub fn and_at(mut self, span: Span, text: impl Into<String>) -> Self {
-        self.others.push(Label { span, text: text.into() });
+        self.others.push(Label { span, text: readable(text) });
         self
     }
 
     /// With something to know.
     #[must_use]
     pub fn note(mut self, text: impl Into<String>) -> Self {
-        self.notes.push(text.into());
+        self.notes.push(readable(text));
         self
     }
 
     /// With something to do.
     #[must_use]
     pub fn help(mut self, text: impl Into<String>) -> Self {
-        self.help.push(text.into());
+        self.help.push(readable(text));
         self
     }
 
@@ -234,7 +238,7 @@ impl Diagnostic {
     #[must_use]
     pub fn replace(mut self, span: Span, replacement: impl Into<String>, message: impl Into<String>) -> Self {
         let edits = vec![Edit { span, replacement: replacement.into() }];
-        self.suggestions.push(Suggestion { message: message.into(), edits });
+        self.suggestions.push(Suggestion { message: readable(message), edits });
         self
     }
 }
@@ -244,11 +248,18 @@ pub fn has_errors(findings: &[Diagnostic]) -> bool {
     findings.iter().any(|finding| finding.severity == Severity::Error)
 }
 
+/// Bytes of a word that a slip is looked for in; the time that takes grows with their square.
+const MAX_WORD: usize = 64;
+
 /// Of `known`, the word that `word` is most likely a slip for, if any is close.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let close = |candidate: &str| strsim::damerau_levenshtein(word, candidate);
+    if word.len() > MAX_WORD {
+        return None;
+    }
     known
         .into_iter()
+        .filter(|candidate| candidate.len() <= MAX_WORD)
         .map(|candidate| (close(candidate), candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
         .min()
@@ -274,5 +285,41 @@ mod tests {
         assert_eq!(did_you_mean("windwo", known), Some("window"));
         assert_eq!(did_you_mean("grants", known), Some("grant"));
         assert_eq!(did_you_mean("colour", known), None);
+    }
+
+    #[test]
+    fn no_slip_is_looked_for_in_long_words() {
+        let (long, longer) = ("a".repeat(MAX_WORD), "a".repeat(MAX_WORD + 1));
+        assert_eq!(did_you_mean(&long, [long.as_str()]), Some(long.as_str()));
+        assert_eq!(did_you_mean(&longer, [long.as_str()]), None);
+        assert_eq!(did_you_mean(&long, [longer.as_str()]), None);
+    }
+
+    #[test]
+    fn all_that_is_said_is_cut_and_no_replacement_is() {
+        let (long, span) = ("ä".repeat(MAX_MESSAGE), Span { start: 0, end: 0 });
+        let finding = Diagnostic::error(Code::BadPort, span, &long)
+            .here(&long)
+            .and_at(span, &long)
+            .note(&long)
+            .help(&long)
+            .replace(span, &long, &long);
+        let suggestion = &finding.suggestions[0];
+        let said = [&finding.message, &finding.primary.text, &finding.others[0].text];
+        for text in said.into_iter().chain([&finding.notes[0], &finding.help[0], &suggestion.message]) {
+            assert_eq!(*text, "ä".repeat(MAX_MESSAGE / 2) + "…");
+        }
+        assert_eq!(suggestion.edits[0].replacement, long);
+    }
+
+    #[test]
+    fn only_findings_about_a_secret_lose_their_words() {
+        let text = "add source=\"x password=hunter41\"\nadd port=1\n";
+        let source = Source::new("x", text);
+        let at = |part: &str| Span::from(text.find(part).map_or(0..0, |start| start..start + part.len()));
+        let told = |part: &str| source.message(&Diagnostic::error(Code::BadPort, at(part), "words"));
+        assert_eq!(told("port=1"), "words");
+        assert_eq!(told("source"), "words");
+        assert_ne!(told("hunter41"), "words");
     }
 }
