@@ -95,6 +95,9 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
 }
 
 fn script(loaded: &Loaded, options: &RouterOs, output: &Output) -> anyhow::Result<Answer> {
+    if let Some(answer) = loaded.gaps(output)? {
+        return Ok(answer);
+    }
     let shaped = match routeros::shape(&loaded.program, options.options()) {
         Ok(shaped) => shaped,
         Err(refused) => {

@@ -43,7 +43,7 @@ pub struct ScriptOptions {
     /// For a RouterOS script: put in force, or compile, what was understood of it, though commands
     /// were passed over
     #[arg(long)]
-    partial: bool,
+    pub partial: bool,
 }
 
 fn named_interfaces(text: &str) -> Result<(String, Vec<Interface>), String> {
@@ -156,13 +156,18 @@ pub fn load(path: &Path, options: &ScriptOptions, output: &Output) -> anyhow::Re
     }
     Ok(match program {
         Some(program) => {
-            const GAPS: [Code; 3] = [Code::NotFollowed, Code::UnknownCommand, Code::ExportGap];
-            let gaps = findings.iter().filter(|finding| GAPS.contains(&finding.code));
-            let passed_over = gaps.map(|finding| finding.primary.span).collect();
+            let passed_over = passed_over(&findings);
             Ok(Loaded { text, policy, program, options: options.clone(), passed_over })
         }
         None => Err(Answer::Findings),
     })
+}
+
+/// Where commands of a script were passed over, by what was found in it.
+pub fn passed_over(findings: &[Diagnostic]) -> Vec<Span> {
+    const GAPS: [Code; 3] = [Code::NotFollowed, Code::UnknownCommand, Code::ExportGap];
+    let gaps = findings.iter().filter(|finding| GAPS.contains(&finding.code));
+    gaps.map(|finding| finding.primary.span).collect()
 }
 
 /// What a text means, if it means anything: as a policy, and as a program.

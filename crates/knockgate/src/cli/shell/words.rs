@@ -8,11 +8,10 @@ use knockgate_compiler::backend::Unsayable;
 use knockgate_compiler::backend::nft::{print, print_counting};
 use knockgate_compiler::diag::Source;
 use knockgate_compiler::frontend::rsc::complete::complete;
-use knockgate_compiler::net::Interface;
-use knockgate_compiler::program::{Condition, Program};
+use knockgate_compiler::program::Program;
 use knockgate_compiler::time::Moment;
 
-use super::super::input::read;
+use super::super::input::{passed_over, read};
 use super::super::output::counted;
 use super::save::Place;
 use super::session::{NAME, Session, Then};
@@ -151,6 +150,13 @@ fn play(session: &mut Session<'_>, lines: &str) -> anyhow::Result<()> {
 
 fn apply(session: &mut Session<'_>, counters: bool) -> anyhow::Result<()> {
     let Some(program) = program(session) else { return Ok(()) };
+    if !session.script_options.partial && !passed_over(&session.reading().findings).is_empty() {
+        session.refuse(
+            "commands were passed over, so these rules may let in more; `check` tells which, and a shell that \
+             was started with `--partial` goes on",
+        );
+        return Ok(());
+    }
     let printed = if counters { print_counting(&program) } else { print(&program) };
     let ruleset = match printed {
         Ok(ruleset) => ruleset,
@@ -164,11 +170,10 @@ fn apply(session: &mut Session<'_>, counters: bool) -> anyhow::Result<()> {
     for doubt in doubts(&program)? {
         match &doubt {
             // A router's interfaces have other names than ours, so nothing would be guarded.
-            Doubt::NoInterface(name) if names(&program, name) => {
+            Doubt::NoInterface(_) => {
                 session.refuse(&format!("{doubt}; start with `--interface NAME=IF` to say which is meant"));
                 return Ok(());
             }
-            Doubt::NoInterface(_) => {}
             Doubt::NotForwarding(_) => session.output.warn(&doubt.to_string()),
         }
     }
@@ -185,19 +190,6 @@ fn apply(session: &mut Session<'_>, counters: bool) -> anyhow::Result<()> {
         Err(error) => session.refuse(&error.to_string()),
     }
     Ok(())
-}
-
-/// Whether a rule asks for the interface. The outside of rules that ask for none has a name of ours.
-fn names(program: &Program, interface: &Interface) -> bool {
-    fn asks(condition: &Condition, interface: &Interface) -> bool {
-        match condition {
-            Condition::Not(inner) => asks(inner, interface),
-            Condition::From(names) => names.contains(interface),
-            _ => false,
-        }
-    }
-    let mut rules = program.chains().iter().flat_map(|chain| &chain.rules);
-    rules.any(|rule| rule.when.iter().any(|condition| asks(condition, interface)))
 }
 
 fn agreed(session: &Session<'_>, question: &str) -> io::Result<bool> {
