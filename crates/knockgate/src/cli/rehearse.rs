@@ -50,6 +50,10 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
             output.tell(&bar(progress));
         }
     };
+    // What cannot be told to the kernel is told with its place.
+    if let Err(answer) = loaded.ruleset(output)? {
+        return Ok(answer);
+    }
     let piece = match &loaded.policy {
         Some(policy) => Piece::of_policy(policy),
         None => Piece::of_rules(&loaded.program, &recognised(&loaded.program)?),

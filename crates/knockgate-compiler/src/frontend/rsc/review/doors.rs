@@ -158,9 +158,9 @@ impl Closing {
     /// In words.
     fn rules(&self) -> String {
         match self.accept {
-            None => format!("one rule: `{}` at the end", self.drop),
+            None => format!("one rule: `{}` last", self.drop),
             Some(accept) => {
-                format!("two rules: `{accept}` before the others of `input`, and `{}` at the end", self.drop)
+                format!("two rules: `{accept}` first, and `{}` last", self.drop)
             }
         }
     }

@@ -190,7 +190,7 @@ fn what_is_added_to_close_an_input_is_said_and_only_where_all_is_followed() {
     let (help, count) = said(&open);
     assert_eq!(count, 1);
     assert!(
-        help.contains("exactly one rule: `add chain=input action=drop in-interface-list=WAN` at"),
+        help.contains("exactly one rule: `add chain=input action=drop in-interface-list=WAN` last"),
         "{help}"
     );
     let bare = open.replace("add chain=input action=accept connection-state=established,related\n", "");
