@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod console;
+mod hash;
 pub mod net;
 pub mod time;
 

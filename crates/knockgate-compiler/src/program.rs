@@ -11,6 +11,7 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
 use crate::diag::Span;
+use crate::hash::fnv1a_32;
 use crate::net::{Endpoint, Family, Interface, Prefix, TcpFlags, Transport};
 use crate::time::Lifetime;
 
@@ -603,7 +604,7 @@ impl Builder {
     /// A number for `identity`, the same in every program unless two identities of one program
     /// collide: then the later one takes the next free number.
     fn tag(&mut self, identity: &str) -> NonZeroU32 {
-        let mut tag = NonZeroU32::new(fnv1a(identity.as_bytes())).unwrap_or(NonZeroU32::MIN);
+        let mut tag = NonZeroU32::new(fnv1a_32(identity.as_bytes())).unwrap_or(NonZeroU32::MIN);
         while self.tags.get(&tag).is_some_and(|holder| **holder != *identity) {
             tag = tag.checked_add(1).unwrap_or(NonZeroU32::MIN);
         }
@@ -632,11 +633,6 @@ impl Builder {
         check_flow(&program)?;
         Ok(program)
     }
-}
-
-/// FNV-1a, 32 bits (RFC 9923): small, and the same on every machine and in every version.
-fn fnv1a(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 fn check_names(program: &Program) -> Result<(), Flaw> {
@@ -873,7 +869,7 @@ mod tests {
     fn numbers_depend_on_names_and_differ_even_when_hashes_collide() {
         // A known pair of colliding 32-bit FNV-1a inputs.
         let (one, other) = ("costarring", "liquid");
-        assert_eq!(fnv1a(one.as_bytes()), fnv1a(other.as_bytes()));
+        assert_eq!(fnv1a_32(one.as_bytes()), fnv1a_32(other.as_bytes()));
         let mut draft = builder();
         let (first, second) = (draft.tag(one), draft.tag(other));
         assert_ne!(first, second);

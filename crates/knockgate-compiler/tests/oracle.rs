@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use knockgate_compiler::diag::{Code, Diagnostic, Severity, Source};
 use knockgate_compiler::frontend::rsc::ast::{
-    Argument, Block, Command, Condition, Conditions, Content, Relation, Scope, Statement, Value,
+    Argument, Block, Command, Condition, Conditions, Content, Scope, Statement, Value,
 };
 use knockgate_compiler::frontend::rsc::{duration, parse_without, truth};
 
@@ -215,15 +215,7 @@ fn variable(written: &str) -> Option<String> {
 }
 
 fn our_condition(condition: &Condition, source: &str) -> String {
-    let relation = match condition.relation {
-        Relation::Equals => "=",
-        Relation::Differs => "!=",
-        Relation::Matches => "~",
-        Relation::Less => "<",
-        Relation::AtMost => "<=",
-        Relation::Greater => ">",
-        Relation::AtLeast => ">=",
-    };
+    let relation = condition.relation.as_str();
     let value = match our_worth(&condition.value, source) {
         Worth::Text { text, .. } => text,
         Worth::Variable(name) => format!("${name}"),

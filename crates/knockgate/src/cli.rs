@@ -8,6 +8,7 @@ mod import;
 mod init;
 mod input;
 mod output;
+mod place;
 mod rehearse;
 mod schema;
 mod shell;

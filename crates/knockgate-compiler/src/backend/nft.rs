@@ -20,6 +20,7 @@ use std::ops::RangeInclusive;
 use std::slice;
 
 use super::{Number, Unsayable, merged};
+use crate::hash::fnv1a_64;
 use crate::net::{Endpoint, Family, Interface, Prefix, Transport, echo_packet_size, echo_request_type};
 use crate::program::{
     Chain, ChainId, Condition, Effect, Expiry, Hook, List, ListId, PoolId, PortEnd, Program, Refusal, Rule,
@@ -132,7 +133,7 @@ fn ruleset(printer: &Printer<'_>) -> Ruleset {
     for (id, _) in printer.program.chains_with_ids() {
         printer.chain(&mut body, id, &mut chains);
     }
-    let fingerprint = format!("knockgate {:016x}", fnv1a(body.as_bytes()));
+    let fingerprint = format!("knockgate {:016x}", fnv1a_64(body.as_bytes()));
     // A rule on connection tracking anywhere, even one that no packet meets, is what makes the
     // kernel track connections, run chains of type nat, and put fragments together.
     let about =
@@ -140,13 +141,6 @@ fn ruleset(printer: &Printer<'_>) -> Ruleset {
     chains.push(ABOUT.to_owned());
     let text = format!("table {TABLE} {{\n{body}{about}}}\n");
     Ruleset { text, fingerprint, sets, chains }
-}
-
-/// FNV-1a, 64 bits (RFC 9923). It tells rulesets apart; it is no protection against forgery.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 /// `text` as a quoted string. nft knows no escapes, so what would end the string is left out.
@@ -973,7 +967,7 @@ fn identifier(name: &str) -> String {
     }
     let kept: String =
         name.chars().map(|c| if plain(c) { c } else { '-' }).take(MAX_IDENTIFIER / 2).collect();
-    format!("x-{kept}-{:016x}", fnv1a(name.as_bytes()))
+    format!("x-{kept}-{:016x}", fnv1a_64(name.as_bytes()))
 }
 
 /// Names of sets have at most 31 bytes before Linux 4.17 and 255 since (`NFT_SET_MAXNAMELEN`); this

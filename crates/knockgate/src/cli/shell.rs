@@ -2,7 +2,6 @@
 
 mod live;
 mod play;
-mod save;
 mod session;
 mod show;
 mod terminal;

@@ -274,6 +274,21 @@ pub enum Relation {
     AtLeast,
 }
 
+impl Relation {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Equals => "=",
+            Self::Differs => "!=",
+            Self::Matches => "~",
+            Self::Less => "<",
+            Self::AtMost => "<=",
+            Self::Greater => ">",
+            Self::AtLeast => ">=",
+        }
+    }
+}
+
 /// What `print` shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {

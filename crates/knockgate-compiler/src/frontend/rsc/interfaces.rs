@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{Config, Item};
+use crate::hash::fnv1a_32;
 use crate::net::Interface;
 
 /// Interfaces that somebody has named who knows them: those of this machine that stand for an
@@ -163,9 +164,8 @@ fn known_as(name: &str) -> Interface {
         return interface;
     }
     let kept: String = name.chars().filter(char::is_ascii_alphanumeric).take(6).collect();
-    let hash =
-        name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    format!("{kept}-{hash:08x}").parse().expect("letters, digits and a dash are a name")
+    let name = format!("{kept}-{:08x}", fnv1a_32(name.as_bytes()));
+    name.parse().expect("letters, digits and a dash are a name")
 }
 
 #[cfg(test)]

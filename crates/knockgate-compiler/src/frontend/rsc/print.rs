@@ -1,6 +1,6 @@
 //! Commands as they are typed, each with its whole menu.
 
-use super::ast::{Argument, Command, Condition, Conditions, Content, Relation, Scope, Value};
+use super::ast::{Argument, Command, Condition, Conditions, Content, Scope, Value};
 use crate::console::{in_quotes, quoted};
 
 impl Command {
@@ -66,15 +66,7 @@ fn push_conditions(text: &mut String, conditions: &Conditions, source: &str) {
 }
 
 fn push_condition(text: &mut String, condition: &Condition, source: &str) {
-    let relation = match condition.relation {
-        Relation::Equals => "=",
-        Relation::Differs => "!=",
-        Relation::Matches => "~",
-        Relation::Less => "<",
-        Relation::AtMost => "<=",
-        Relation::Greater => ">",
-        Relation::AtLeast => ">=",
-    };
+    let relation = condition.relation.as_str();
     text.push_str(&condition.name.value);
     text.push_str(relation);
     push_value(text, &condition.value, source);

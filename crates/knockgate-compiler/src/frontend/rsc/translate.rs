@@ -13,6 +13,7 @@ use super::config::{Config, Item};
 use super::interfaces::{Interfaces, Meant, Named};
 use super::rules::{Action, Matcher, Rule, Table, Target, prefixes};
 use crate::diag::{At, Code, Diagnostic, Span};
+use crate::hash::fnv1a_64;
 use crate::net::{Family, Interface, Prefix};
 use crate::program::Rule as Step;
 use crate::program::{
@@ -632,11 +633,7 @@ fn pool_name(list: &str) -> String {
     if kept == list {
         return format!("list__{kept}");
     }
-    // FNV-1a, 64 bits (RFC 9923).
-    let hash = list.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    format!("list__{kept}_{hash:016x}")
+    format!("list__{kept}_{:016x}", fnv1a_64(list.as_bytes()))
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! `knockgate check --fix`.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 use anyhow::Context;
@@ -13,6 +11,7 @@ use serde_json::json;
 use super::Read;
 use crate::cli::input::{ScriptOptions, Text};
 use crate::cli::output::{Answer, Output};
+use crate::cli::place::Place;
 
 /// Rounds of making what is suggested and looking anew.
 const MAX_ROUNDS: usize = 32;
@@ -22,7 +21,9 @@ pub fn run(path: &Path, text: Text, options: &ScriptOptions, output: &Output) ->
     let piped = path.as_os_str() == "-";
     let Mended { text, made, read } = mend(text, options);
     if !made.is_empty() && !piped {
-        replace(path, &text.text).with_context(|| format!("cannot write `{}`", path.display()))?;
+        Place::of(path)
+            .and_then(|place| place.write(&text.text))
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     if output.is_json() {
         let source = text.source();
@@ -82,31 +83,4 @@ fn mend(mut text: Text, options: &ScriptOptions) -> Mended {
         }
     }
     Mended { text, made, read }
-}
-
-/// Puts `text` in the place of the file, all of it or nothing, and leaves it to whom it belongs.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    // Of a link, what it leads to.
-    let path = fs::canonicalize(path)?;
-    let old = fs::metadata(&path)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".knockgate-{}", std::process::id()));
-    let beside = path.with_file_name(name);
-    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    let written = write(&mut new, text, &old).and_then(|()| fs::rename(&beside, &path));
-    if written.is_err() {
-        // What went wrong is told; that the new file cannot be removed either is less.
-        fs::remove_file(&beside).unwrap_or_default();
-    }
-    written
-}
-
-fn write(new: &mut File, text: &str, old: &fs::Metadata) -> io::Result<()> {
-    let made = new.metadata()?;
-    if (made.uid(), made.gid()) != (old.uid(), old.gid()) {
-        fchown(&*new, Some(old.uid()), Some(old.gid()))?;
-    }
-    new.write_all(text.as_bytes())?;
-    new.set_permissions(old.permissions())?;
-    new.sync_all()
 }

@@ -13,7 +13,7 @@ use knockgate_compiler::time::Moment;
 
 use super::super::input::{passed_over, read};
 use super::super::output::counted;
-use super::save::Place;
+use super::super::place::Place;
 use super::session::{NAME, Session, Then};
 use super::{MAX_SCRIPT, live, show};
 

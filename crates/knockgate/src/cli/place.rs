@@ -1,4 +1,4 @@
-//! Files that rules are written to.
+//! Files that texts are written to, all of them or nothing.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -6,7 +6,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// Where a file is to be written.
-pub(super) struct Place {
+#[derive(Debug)]
+pub struct Place {
     /// Of a link, what it leads to.
     path: PathBuf,
     /// What is there already.
@@ -14,7 +15,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
+    /// What `path` leads to. What is there and no regular file is an error.
+    pub fn of(path: &Path) -> io::Result<Self> {
         let path = match fs::canonicalize(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Ok(Self { path: path.to_owned(), old: None });
@@ -28,12 +30,13 @@ impl Place {
         Ok(Self { path, old: Some(old) })
     }
 
-    pub(super) fn is_taken(&self) -> bool {
+    /// Whether a file is there already.
+    pub fn is_taken(&self) -> bool {
         self.old.is_some()
     }
 
     /// Whether this is the file at `path`.
-    pub(super) fn is(&self, path: &Path) -> bool {
+    pub fn is(&self, path: &Path) -> bool {
         fs::metadata(path).is_ok_and(|other| {
             self.old.as_ref().is_some_and(|old| (old.dev(), old.ino()) == (other.dev(), other.ino()))
         })
@@ -41,7 +44,7 @@ impl Place {
 
     /// Writes all of it or nothing. What is there already stays whose it is; a new file is for its
     /// owner alone, for it tells how to knock.
-    pub(super) fn write(&self, text: &str) -> io::Result<()> {
+    pub fn write(&self, text: &str) -> io::Result<()> {
         let mut name = self.path.file_name().ok_or(ErrorKind::IsADirectory)?.to_owned();
         name.push(format!(".knockgate-{}", std::process::id()));
         let beside = self.path.with_file_name(name);
