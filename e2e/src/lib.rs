@@ -9,7 +9,6 @@ pub mod campaign;
 pub mod gateway;
 pub mod policies;
 pub mod programs;
-pub mod random;
 pub mod scripts;
 pub mod trial;
 pub mod tun;

@@ -15,9 +15,9 @@ use knockgate_compiler::policy::{Door, Host, Knock, Policy};
 use knockgate_compiler::program::Program;
 
 use crate::gateway::OUTSIDE;
-use crate::random::Rng;
 use crate::trial::{Shot, Wait};
 use crate::world;
+use knockgate_compiler::random::Rng;
 
 /// Few, so that doors share knocks.
 const KNOCKS: [&str; 9] =

@@ -11,9 +11,9 @@ use knockgate_compiler::program::{
 use knockgate_compiler::time::Lifetime;
 
 use crate::gateway::{INSIDE, OUTSIDE};
-use crate::random::Rng;
 use crate::trial::{Shot, Wait};
 use crate::world;
+use knockgate_compiler::random::Rng;
 
 /// What a random program is to show. The kernel counts expired and removed elements until it has
 /// collected them, within a second, so what is about time has room, and what is about room has

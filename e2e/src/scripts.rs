@@ -4,9 +4,9 @@ use knockgate_compiler::frontend::rsc;
 use knockgate_compiler::net::{Family, Packet};
 use knockgate_compiler::program::{Expiry, Program};
 
-use crate::random::Rng;
 use crate::trial::{Shot, Wait};
 use crate::world;
+use knockgate_compiler::random::Rng;
 
 /// The program of a script and a trace of `seed`.
 pub fn case(seed: u64) -> (Program, Vec<Shot>) {

@@ -8,7 +8,7 @@ use knockgate_compiler::net::{
 };
 
 use crate::gateway::{INSIDE, OUTSIDE, OWN};
-use crate::random::Rng;
+use knockgate_compiler::random::Rng;
 
 /// Strangers. Some share a network, and one is on the link itself.
 pub const STRANGERS: [&str; 9] = [

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use knockgate_e2e::random::Rng;
+use knockgate_compiler::random::Rng;
 
 use crate::words::{NUMBERS, STRANGE};
 

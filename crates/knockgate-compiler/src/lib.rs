@@ -8,6 +8,7 @@
 mod console;
 mod hash;
 pub mod net;
+pub mod random;
 pub mod time;
 
 pub mod diag;

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How high each module stands; none uses another of its own height.
-const LAYERS: [(&str, u8); 14] = [
+const LAYERS: [(&str, u8); 15] = [
     ("net", 0),
     ("time", 0),
     ("console", 0),
     ("hash", 0),
+    ("random", 0),
     ("diag", 1),
     ("policy", 2),
     ("program", 2),

@@ -14,9 +14,9 @@ use knockgate_compiler::net::{
 };
 use knockgate_compiler::policy::{Door, Host, Knock, Policy, Wrong};
 use knockgate_compiler::program::{Builder, Condition, Effect, Hook, Program, Rule, State, Switch, Verdict};
+use knockgate_compiler::random::Rng;
 use knockgate_compiler::sim::{Change, Decision, Entry, Fate, Simulator};
 use knockgate_compiler::time::Moment;
-use knockgate_e2e::random::Rng;
 use knockgate_e2e::{policies, programs, scripts};
 
 const POLICIES: u64 = 1500;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use knockgate_compiler::net::{Endpoint, Family, Packet, Port, Transport};
 use knockgate_compiler::policy::{Door, Knock, Policy, Service};
 use knockgate_compiler::program::ListId;
+use knockgate_compiler::random::Rng;
 use knockgate_compiler::sim::{Fate, Simulator};
 use knockgate_compiler::time::Moment;
 
@@ -574,24 +575,9 @@ fn ports_in(order: Order, seed: u64) -> Vec<Port> {
     match order {
         Order::Up => {}
         Order::Down => ports.reverse(),
-        Order::Random => shuffle(&mut ports, seed),
+        Order::Random => Rng::new(seed).shuffle(&mut ports),
     }
     ports
-}
-
-/// Fisher and Yates' shuffle, with splitmix64 for a source: any order will do, but the same seed
-/// must give the same one.
-fn shuffle<T>(items: &mut [T], seed: u64) {
-    let mut state = seed;
-    for index in (1..items.len()).rev() {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut random = state;
-        random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        random ^= random >> 31;
-        let bound = u64::try_from(index + 1).unwrap_or(u64::MAX);
-        items.swap(index, usize::try_from(random % bound).unwrap_or(index));
-    }
 }
 
 #[cfg(test)]

@@ -6,25 +6,9 @@ use knockgate_compiler::backend;
 use knockgate_compiler::diag::{Source, Style, to_json, to_text};
 use knockgate_compiler::frontend::toml::parse;
 use knockgate_compiler::lower::lower;
+use knockgate_compiler::random::Rng;
 
 use crate::compile::examples;
-
-/// Numbers that look random and depend on nothing but the seed (SplitMix64, Steele et al. 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % (bound.max(1) as u64)).expect("below a usize")
-    }
-}
 
 /// What means something to a TOML parser, to our words, or to a terminal.
 const PIECES: [&[u8]; 26] = [
@@ -56,7 +40,7 @@ const PIECES: [&[u8]; 26] = [
     b"99999999999999999999",
 ];
 
-fn mutated(text: &[u8], random: &mut Random) -> String {
+fn mutated(text: &[u8], random: &mut Rng) -> String {
     let mut bytes = text.to_vec();
     for _ in 0..=random.below(8) {
         let at = random.below(bytes.len() + 1);
@@ -65,7 +49,7 @@ fn mutated(text: &[u8], random: &mut Random) -> String {
             0 => drop(bytes.drain(at..end)),
             1 => drop(bytes.splice(at..at, PIECES[random.below(PIECES.len())].iter().copied())),
             2 => drop(bytes.splice(at..end, PIECES[random.below(PIECES.len())].iter().copied())),
-            3 if at < bytes.len() => bytes[at] = random.next().to_le_bytes()[0],
+            3 if at < bytes.len() => bytes[at] = random.number().to_le_bytes()[0],
             _ => {
                 let from = random.below(bytes.len() + 1);
                 let to = (from + random.below(200)).min(bytes.len());
@@ -81,7 +65,7 @@ fn mutated(text: &[u8], random: &mut Random) -> String {
 fn a_policy_with_random_changes_never_crashes_anything_and_is_told_of_in_time() {
     let seed = std::env::var("KNOCKGATE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_260_901);
     println!("KNOCKGATE_SEED={seed}");
-    let mut random = Random(seed);
+    let mut random = Rng::new(seed);
     let sound: Vec<Vec<u8>> = examples().into_iter().map(|(_, text)| text.into_bytes()).collect();
     let mut still_sound = 0;
     for round in 0..4000 {

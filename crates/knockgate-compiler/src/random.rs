@@ -1,4 +1,4 @@
-//! Chance that can be repeated.
+//! Chance that can be repeated. The seed is an argument: nothing here asks the system for one.
 
 /// A generator of numbers: the same seed, the same numbers (SplitMix64, Steele et al., 2014).
 #[derive(Clone, Debug)]
@@ -31,6 +31,18 @@ impl Rng {
     /// One of `items`, which are not none.
     pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.below(items.len())]
+    }
+
+    /// Puts `items` into any order (Fisher and Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for index in (1..items.len()).rev() {
+            items.swap(index, self.below(index + 1));
+        }
+    }
+
+    /// A number from 0 up to 1, which it never is.
+    pub fn fraction(&mut self) -> f64 {
+        (self.number() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Some of `items`, `most` at most, at least one.
