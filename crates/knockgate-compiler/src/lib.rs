@@ -21,3 +21,5 @@ pub mod frontend;
 pub mod lift;
 pub mod lower;
 pub mod sim;
+
+pub mod audit;

@@ -1,0 +1,1 @@
+//! The cheapest way in, found by playing packets.
