@@ -4,10 +4,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, thread};
 
+use knockgate::lab::LabError;
 use knockgate_compiler::backend::nft;
 use knockgate_compiler::program::Program;
 
-use crate::gateway::Trouble;
 use crate::trial::{Coverage, Disagreement, Shot, Verdict, play};
 
 /// What is needed that is not there; `None` when a campaign can run.
@@ -101,7 +101,7 @@ fn conclude(
     program: &Program,
     trace: &[Shot],
     unrepeated: impl Fn(Disagreement),
-) -> Result<Verdict, Trouble> {
+) -> Result<Verdict, LabError> {
     let mut suspected = None;
     for _ in 0..RETRIES {
         match (play(program, trace)?, suspected.take()) {

@@ -6,11 +6,9 @@
 //! at the end.
 
 pub mod campaign;
-pub mod gateway;
+pub mod elements;
 pub mod policies;
 pub mod programs;
 pub mod scripts;
 pub mod trial;
-pub mod tun;
-pub mod wire;
 pub mod world;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use knockgate::lab::wire::to_group;
 use knockgate_compiler::frontend;
 use knockgate_compiler::lower::lower;
 use knockgate_compiler::net::{
@@ -14,9 +15,8 @@ use knockgate_compiler::net::{
 use knockgate_compiler::policy::{Door, Host, Knock, Policy};
 use knockgate_compiler::program::Program;
 
-use crate::gateway::OUTSIDE;
 use crate::trial::{Shot, Wait};
-use crate::world;
+use crate::world::{self, OUTSIDE};
 use knockgate_compiler::random::Rng;
 
 /// Few, so that doors share knocks.
@@ -221,7 +221,7 @@ impl Person {
                     sent.push(world::packet(rng, &sent));
                 }
                 // Of packets to groups each must be of its own, which here they would not be.
-                sent.retain(|packet| packet.source == self.source && !world::to_group(packet));
+                sent.retain(|packet| packet.source == self.source && !to_group(packet));
                 sent.into_iter().for_each(|packet| self.send(packet));
             }
             _ => {

@@ -10,9 +10,8 @@ use knockgate_compiler::program::{
 };
 use knockgate_compiler::time::Lifetime;
 
-use crate::gateway::{INSIDE, OUTSIDE};
 use crate::trial::{Shot, Wait};
-use crate::world;
+use crate::world::{self, INSIDE, OUTSIDE};
 use knockgate_compiler::random::Rng;
 
 /// What a random program is to show. The kernel counts expired and removed elements until it has

@@ -6,14 +6,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use knockgate::lab::wire::{self, Heard};
+use knockgate::lab::{Gateway, LabError, Seen};
 use knockgate_compiler::backend::nft;
-use knockgate_compiler::net::{Destination, Family, Packet, Payload, TcpFlags, echo_request_type, truncate};
+use knockgate_compiler::net::{Destination, Family, Packet, Payload, TcpFlags, truncate};
 use knockgate_compiler::program::{ListId, Program, State, Timed, TrackId};
 use knockgate_compiler::sim::{Change, Decider, Decision, Fate, Simulator};
 use knockgate_compiler::time::Moment;
 
-use crate::gateway::{Element, Gateway, Trouble};
-use crate::wire::{self, Heard};
+use crate::elements::{Element, elements};
 use crate::world;
 
 /// When a packet is sent.
@@ -116,9 +117,9 @@ impl fmt::Display for Disagreement {
     }
 }
 
-/// What became of a packet, as far as it can be seen from outside.
+/// What the simulator expects to be seen of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
+enum Foretold {
     LetIn,
     PassedOn(Option<SocketAddr>, IpAddr),
     Refused,
@@ -126,12 +127,10 @@ enum Seen {
 }
 
 /// Plays `trace` in both. A ruleset that does not load is a disagreement too.
-pub fn play(program: &Program, trace: &[Shot]) -> Result<Verdict, Trouble> {
+pub fn play(program: &Program, trace: &[Shot]) -> Result<Verdict, LabError> {
     let ruleset = nft::print(program).expect("a program of words that nftables has");
-    let gateway = match Gateway::running(&ruleset.text) {
-        Err(Trouble::Lab(knockgate::lab::LabError::Failed { command, stderr }))
-            if command.starts_with("nft") =>
-        {
+    let gateway = match world::gateway(&ruleset.text) {
+        Err(LabError::Failed { command, stderr }) if command.starts_with("nft") => {
             return Ok(Verdict::Disagreed(Disagreement { at: 0, what: stderr }));
         }
         other => other?,
@@ -144,7 +143,6 @@ pub fn play(program: &Program, trace: &[Shot]) -> Result<Verdict, Trouble> {
         redirects: HashMap::new(),
         taken: vec![],
         coverage: Coverage::default(),
-        expected: vec![],
     };
     for (index, shot) in trace.iter().enumerate() {
         match trial.step(index, shot)? {
@@ -153,22 +151,13 @@ pub fn play(program: &Program, trace: &[Shot]) -> Result<Verdict, Trouble> {
             Step::TooLate => return Ok(Verdict::Inconclusive),
         }
     }
-    trial.finish(trace)
+    trial.finish(trace.len())
 }
 
 enum Step {
     Done,
     Parted(String),
     TooLate,
-}
-
-/// A packet to the gateway itself, which only the witness can tell of, once, at the end.
-struct Expected {
-    let_in: bool,
-    family: Family,
-    number: u16,
-    index: usize,
-    about: String,
 }
 
 struct Trial<'p> {
@@ -180,7 +169,6 @@ struct Trial<'p> {
     /// When what was taken off a set or map.
     taken: Vec<(Taken, u64)>,
     coverage: Coverage,
-    expected: Vec<Expected>,
 }
 
 /// A key of a list or track.
@@ -268,7 +256,7 @@ impl Trial<'_> {
         expiries.range(window).next().is_none()
     }
 
-    fn step(&mut self, index: usize, shot: &Shot) -> Result<Step, Trouble> {
+    fn step(&mut self, index: usize, shot: &Shot) -> Result<Step, LabError> {
         self.let_collect();
         self.wait(shot.wait);
         let packet = &shot.packet;
@@ -277,51 +265,26 @@ impl Trial<'_> {
             Destination::Gateway => world::own_address(packet),
             Destination::Other(address) => address,
         };
-        let bytes = wire::request(packet, number, to);
-        let request = Heard::of(&bytes).expect("it was just written");
-        drop(self.gateway.heard()?);
-
         let expiries = self.expiries();
         let sent = self.now();
-        self.gateway.send(&packet.interface, &bytes)?;
+        let seen = self.gateway.play(packet, number, to)?;
         let took = self.now().as_millis() - sent.as_millis();
         if took > MARGIN / 2 || !self.clear(&expiries, sent) {
             return Ok(Step::TooLate);
         }
         let decision = self.simulator.play(sent, packet);
 
-        let heard = self.gateway.heard()?;
-        let passed = heard.iter().find(|heard| heard.source == packet.source && heard.number == number);
-        let refused = heard.iter().any(|heard| heard.refusal && !heard.answer && heard.to == packet.source);
         self.count(&decision);
         self.note_taken(packet.source, &decision.changes, sent);
-        let about = describe(self.program, packet, &decision);
-
-        let expected = self.expectation(packet, &decision);
-        let agreed = match (expected, passed) {
-            (Seen::PassedOn(..), _) | (_, Some(_)) => {
-                passed.is_some_and(|passed| expected == passed_on(packet, passed))
-            }
-            // An accepted packet may be refused by the stack itself.
-            (Seen::LetIn, None) => true,
-            (Seen::Refused, None) => refused || !tells(packet),
-            (Seen::Vanished, None) => !refused,
-        };
-        if !agreed {
-            let kernel = match passed {
-                Some(passed) => format!("passed on to {} {:?}", passed.to, passed.ports),
-                None if refused => "refused, or let in and refused by the stack".to_owned(),
-                None => "not passed on, not refused".to_owned(),
-            };
-            return Ok(Step::Parted(format!("{about}\n  kernel: {kernel}")));
+        let foretold = self.foretold(packet, &decision);
+        if !agrees(packet, foretold, &seen) {
+            let about = describe(self.program, packet, &decision);
+            return Ok(Step::Parted(format!("{about}\n  kernel: {seen:?}")));
         }
-        if passed.is_none() {
-            let let_in = expected == Seen::LetIn;
-            self.expected.push(Expected { let_in, family: packet.family(), number, index, about });
-        }
-        if decision.fate == Fate::Accept && decision.state == Some(State::New) && answers(packet) {
-            let reached = passed.unwrap_or(&request);
-            self.gateway.answer(&packet.interface, reached.source, &reached.answered())?;
+        if decision.state == Some(State::New)
+            && let Some(received) = seen.received().filter(|_| wire::answers(packet))
+        {
+            self.gateway.answer(&packet.interface, received)?;
         }
         Ok(Step::Done)
     }
@@ -337,15 +300,15 @@ impl Trial<'_> {
     }
 
     /// What the simulator's decision looks like from outside.
-    fn expectation(&mut self, packet: &Packet, decision: &Decision<'_>) -> Seen {
+    fn foretold(&mut self, packet: &Packet, decision: &Decision<'_>) -> Foretold {
         let flow = (packet.source, packet.destination, flow(packet.payload));
         let redirect = decision.changes.iter().find_map(|change| match change {
             Change::Redirected(target) => Some(*target),
             _ => None,
         });
         match decision.fate {
-            Fate::Drop => return Seen::Vanished,
-            Fate::Reject => return Seen::Refused,
+            Fate::Drop => return Foretold::Vanished,
+            Fate::Reject => return Foretold::Refused,
             Fate::Accept => {}
         }
         match (decision.state, redirect) {
@@ -358,31 +321,22 @@ impl Trial<'_> {
         match (packet.destination, redirect.or_else(earlier)) {
             (_, Some(target)) => {
                 self.coverage.redirected += 1;
-                Seen::PassedOn(Some(target), target.ip())
+                Foretold::PassedOn(Some(target), target.ip())
             }
-            (Destination::Other(address), None) if !world::to_group(packet) => {
+            (Destination::Other(address), None) if !wire::to_group(packet) => {
                 let port = packet.endpoint().map(|(_, port)| SocketAddr::new(address, port));
-                Seen::PassedOn(port, address)
+                Foretold::PassedOn(port, address)
             }
-            _ => Seen::LetIn,
+            _ => Foretold::LetIn,
         }
     }
 
-    fn finish(mut self, trace: &[Shot]) -> Result<Verdict, Trouble> {
-        let let_in = self.gateway.let_in()?;
-        for expected in &self.expected {
-            let seen = let_in.contains(&(expected.family, expected.number));
-            if seen != expected.let_in {
-                let kernel = if seen { "let in" } else { "not let in" };
-                let what = format!("{}\n  kernel: {kernel}", expected.about);
-                return Ok(Verdict::Disagreed(Disagreement { at: expected.index, what }));
-            }
-        }
+    fn finish(mut self, end: usize) -> Result<Verdict, LabError> {
         for _ in 0..5 {
             self.wait(Wait::None);
             let expiries = self.expiries();
             let from = self.now();
-            let kernel = self.gateway.elements(nft::TABLE)?;
+            let kernel = elements(&self.gateway, nft::TABLE)?;
             if !self.clear(&expiries, from) {
                 // It took so long that something has expired meanwhile.
                 continue;
@@ -390,7 +344,7 @@ impl Trial<'_> {
             let simulated = self.simulated(from);
             let took = self.now().as_millis() - from.as_millis();
             return Ok(match difference(&simulated, &kernel, took) {
-                Some(what) => Verdict::Disagreed(Disagreement { at: trace.len(), what }),
+                Some(what) => Verdict::Disagreed(Disagreement { at: end, what }),
                 None => {
                     self.coverage.elements += simulated.len() as u64;
                     Verdict::Agreed(self.coverage)
@@ -454,29 +408,20 @@ fn flow(payload: Payload) -> Payload {
     }
 }
 
-fn passed_on(packet: &Packet, heard: &Heard) -> Seen {
+fn agrees(packet: &Packet, foretold: Foretold, seen: &Seen) -> bool {
+    match (foretold, seen) {
+        (Foretold::PassedOn(..), Seen::PassedOn(heard)) => foretold == passed_on(packet, heard),
+        (Foretold::LetIn, Seen::LetIn(_))
+        | (Foretold::Refused, Seen::Refused)
+        | (Foretold::Vanished, Seen::Vanished) => true,
+        (Foretold::Refused, Seen::Vanished) => !wire::tells(packet),
+        _ => false,
+    }
+}
+
+fn passed_on(packet: &Packet, heard: &Heard) -> Foretold {
     let port = heard.ports.filter(|_| packet.endpoint().is_some());
-    Seen::PassedOn(port.map(|(_, port)| SocketAddr::new(heard.to, port)), heard.to)
-}
-
-/// Whether the sender is told when the packet is refused (nf_reject_ipv4.c, nf_reject_ipv6.c;
-/// RFC 1122, section 3.2.2: never about an error or a group).
-fn tells(packet: &Packet) -> bool {
-    let kind_tells = match packet.payload {
-        Payload::Tcp { flags, .. } => !flags.has(TcpFlags::RST),
-        Payload::Udp { .. } => true,
-        Payload::Icmp { kind } => match packet.family() {
-            Family::V4 => matches!(kind, 0 | 8 | 13..=18),
-            Family::V6 => kind >= 128,
-        },
-    };
-    kind_tells && !world::to_group(packet)
-}
-
-/// Whether the first packet of a connection has an answer.
-fn answers(packet: &Packet) -> bool {
-    let echo = |kind| kind == echo_request_type(packet.family());
-    !world::to_group(packet) && !matches!(packet.payload, Payload::Icmp { kind } if !echo(kind))
+    Foretold::PassedOn(port.map(|(_, port)| SocketAddr::new(heard.to, port)), heard.to)
 }
 
 fn describe(program: &Program, packet: &Packet, decision: &Decision<'_>) -> String {

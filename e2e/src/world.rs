@@ -2,13 +2,29 @@
 
 use std::net::IpAddr;
 
+use knockgate::lab::wire::to_group;
+use knockgate::lab::{Gateway, LabError, Link};
 use knockgate_compiler::net::{
     Destination, Endpoint, Family, Packet, Payload, Port, TcpFlags, Transport, echo_packet_size,
     echo_request_type,
 };
-
-use crate::gateway::{INSIDE, OUTSIDE, OWN};
 use knockgate_compiler::random::Rng;
+
+/// Interfaces that face strangers.
+pub const OUTSIDE: [&str; 2] = ["out0", "out1"];
+/// The interface that hosts behind are at.
+pub const INSIDE: &str = "in0";
+
+/// Unicast addresses of the gateway's own.
+const OWN: [&str; 6] =
+    ["203.0.113.1", "203.0.113.2", "10.9.0.1", "2001:db8:f::1", "2001:db8:9::1", "fe80::1"];
+
+/// The gateway's interfaces, with networks.
+const LINKS: [(&str, &[&str]); 3] = [
+    (OUTSIDE[0], &["203.0.113.1/24", "203.0.113.2/24", "2001:db8:f::1/64", "fe80::1/64"]),
+    (OUTSIDE[1], &["fe80::1/64"]),
+    (INSIDE, &["10.9.0.1/24", "2001:db8:9::1/64", "fe80::1/64"]),
+];
 
 /// Strangers. Some share a network, and one is on the link itself.
 pub const STRANGERS: [&str; 9] = [
@@ -41,6 +57,19 @@ pub const ECHOES: [u16; 4] = [0, 56, 100, 1400];
 pub const ICMP_TYPES: [u8; 12] = [0, 3, 5, 8, 11, 12, 13, 14, 15, 17, 18, 40];
 /// The same for ICMPv6, with listeners and neighbours.
 pub const ICMPV6_TYPES: [u8; 15] = [1, 2, 4, 128, 129, 130, 131, 133, 134, 135, 136, 137, 139, 143, 200];
+
+/// The gateway of these interfaces, with this ruleset.
+pub fn gateway(ruleset: &str) -> Result<Gateway, LabError> {
+    let parsed = |text: &&str| {
+        let (address, bits) = text.split_once('/').expect("a network written here");
+        (address.parse().expect("the same"), bits.parse().expect("the same"))
+    };
+    let link = |(name, addresses): (&str, &[&str])| Link {
+        name: name.to_owned(),
+        addresses: addresses.iter().map(parsed).collect(),
+    };
+    Gateway::running(LINKS.into_iter().map(link).collect(), ruleset)
+}
 
 /// One of these addresses.
 pub fn address(rng: &mut Rng, of: &[&str]) -> IpAddr {
@@ -136,15 +165,6 @@ pub fn all_nodes(family: Family) -> IpAddr {
         Family::V6 => "ff02::1",
     };
     group.parse().expect("an address written here")
-}
-
-/// Whether it is for everybody on the link.
-pub fn to_group(packet: &Packet) -> bool {
-    match packet.destination {
-        Destination::Other(IpAddr::V4(v4)) => v4.is_multicast() || v4.is_broadcast(),
-        Destination::Other(IpAddr::V6(v6)) => v6.is_multicast(),
-        Destination::Gateway => false,
-    }
 }
 
 fn follow_up(rng: &mut Rng, earlier: &Packet) -> Packet {

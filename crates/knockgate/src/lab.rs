@@ -2,16 +2,28 @@
 //!
 //! A [`Namespace`] is held by a thread of ours and by nothing else: no name below `/run/netns`, no
 //! process. It ends with the value, and with this process however that ends.
+//!
+//! A [`Gateway`] is one whose interfaces are ours, and [`replay`] plays traces to it.
+
+mod gateway;
+mod replay;
+mod tun;
+pub mod wire;
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
+use knockgate_compiler::backend::Unsayable;
 use rustix::thread::{Pid, UnshareFlags, gettid};
+
+pub use gateway::{Gateway, Link, Seen};
+pub use replay::{LONGEST, MOST_PACKETS, Played, replay};
 
 /// Why something in a namespace did not work.
 #[derive(Debug)]
@@ -39,6 +51,23 @@ pub enum LabError {
         /// Why not.
         error: io::Error,
     },
+    /// An interface of ours could not be made.
+    NoInterface {
+        /// Its name.
+        name: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// An interface or a socket of ours did not work.
+    Io(io::Error),
+    /// The gateway does not answer at this address of its own.
+    Unreachable(IpAddr),
+    /// The gateway's packet filter has no words for this, and perhaps for more.
+    Unsayable(Unsayable),
+    /// A trace lasts so many seconds.
+    TooLong(u64),
+    /// A trace has so many packets.
+    TooMany(usize),
 }
 
 impl fmt::Display for LabError {
@@ -48,11 +77,29 @@ impl fmt::Display for LabError {
             Self::NotRun { command, error } => write!(f, "cannot run `{command}`: {error}"),
             Self::Failed { command, stderr } => write!(f, "`{command}` failed: {}", stderr.trim_end()),
             Self::NotSet { file, error } => write!(f, "cannot write {}: {error}", file.display()),
+            Self::NoInterface { name, error } => {
+                write!(f, "no interface `{name}` with /dev/net/tun: {error}")
+            }
+            Self::Io(error) => write!(f, "an interface or a socket of the lab: {error}"),
+            Self::Unreachable(address) => write!(f, "the gateway of the lab does not answer at {address}"),
+            Self::Unsayable(refused) => f.write_str(&refused.finding().message),
+            Self::TooLong(seconds) => {
+                write!(f, "the trace lasts {seconds} seconds; at most {LONGEST} are played in real time")
+            }
+            Self::TooMany(packets) => {
+                write!(f, "the trace has {packets} packets; at most {MOST_PACKETS} are played")
+            }
         }
     }
 }
 
 impl std::error::Error for LabError {}
+
+impl From<io::Error> for LabError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
 
 type Job = Box<dyn FnOnce() + Send>;
 

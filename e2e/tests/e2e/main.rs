@@ -4,6 +4,8 @@ mod cases;
 mod kept;
 mod lab;
 mod properties;
+mod replay;
+mod scans;
 mod wire;
 
 use knockgate_e2e::campaign::{self, Report};

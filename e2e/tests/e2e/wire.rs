@@ -1,12 +1,12 @@
 //! What no sender means as a knock, and the simulator has no words for.
 
+use knockgate::lab::wire::request;
 use knockgate_compiler::backend::nft;
 use knockgate_compiler::frontend;
 use knockgate_compiler::lower::lower;
 use knockgate_compiler::net::Packet;
-use knockgate_e2e::gateway::{Gateway, OUTSIDE};
-use knockgate_e2e::wire::request;
-use knockgate_e2e::world::{own_address, syn};
+use knockgate_e2e::elements::elements;
+use knockgate_e2e::world::{self, OUTSIDE, own_address, syn};
 
 use crate::able;
 
@@ -19,14 +19,14 @@ const POLICY: &str = r#"
 fn counts(source: &str, changed: impl FnOnce(&mut Vec<u8>)) -> bool {
     let (policy, findings) = frontend::toml::parse(POLICY);
     let program = lower(&policy.unwrap_or_else(|| panic!("{findings:?}")));
-    let gateway = Gateway::running(&nft::print(&program).expect("a policy").text)
+    let gateway = world::gateway(&nft::print(&program).expect("a policy").text)
         .unwrap_or_else(|trouble| panic!("{trouble}"));
     let knock: Packet = syn(source.parse().expect("an address"), 40_000, 333);
     let mut bytes = request(&knock, 1, own_address(&knock));
     changed(&mut bytes);
     // A device refuses what is no IP packet at all; that does not count either.
     let sent = gateway.send(OUTSIDE[0], &bytes);
-    let held = gateway.elements(nft::TABLE).unwrap_or_else(|trouble| panic!("{trouble}"));
+    let held = elements(&gateway, nft::TABLE).unwrap_or_else(|trouble| panic!("{trouble}"));
     sent.is_ok() && held.keys().any(|element| element.key == source)
 }
 

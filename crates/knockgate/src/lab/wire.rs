@@ -5,9 +5,7 @@
 
 use std::net::IpAddr;
 
-use knockgate_compiler::net::{Family, Packet, Payload, TcpFlags, echo_request_type};
-
-use crate::world;
+use knockgate_compiler::net::{Destination, Family, Packet, Payload, TcpFlags, echo_request_type};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -57,7 +55,7 @@ pub fn request(packet: &Packet, number: u16, to: IpAddr) -> Vec<u8> {
         Payload::Icmp { kind } => {
             body[0] = kind;
             // Each message is of its own, as it is to the simulator, but for echoes that are answered.
-            let echo = kind == echo_request_type(packet.family()) && !world::to_group(packet);
+            let echo = kind == echo_request_type(packet.family()) && !to_group(packet);
             let identifier = if echo { ECHO_IDENTIFIER } else { number };
             body[4..6].copy_from_slice(&identifier.to_be_bytes());
         }
@@ -67,6 +65,35 @@ pub fn request(packet: &Packet, number: u16, to: IpAddr) -> Vec<u8> {
     headers.extend(body);
     let header = Header { source: packet.source, to, protocol, number, dscp: 0, hop_limit: packet.hop_limit };
     header.before(headers, packet.fragment)
+}
+
+/// Whether it is for everybody on the link.
+pub fn to_group(packet: &Packet) -> bool {
+    match packet.destination {
+        Destination::Other(IpAddr::V4(v4)) => v4.is_multicast() || v4.is_broadcast(),
+        Destination::Other(IpAddr::V6(v6)) => v6.is_multicast(),
+        Destination::Gateway => false,
+    }
+}
+
+/// Whether the sender is told when the packet is refused (nf_reject_ipv4.c, nf_reject_ipv6.c;
+/// RFC 1122, section 3.2.2: never about an error or a group).
+pub fn tells(packet: &Packet) -> bool {
+    let kind_tells = match packet.payload {
+        Payload::Tcp { flags, .. } => !flags.has(TcpFlags::RST),
+        Payload::Udp { .. } => true,
+        Payload::Icmp { kind } => match packet.family() {
+            Family::V4 => matches!(kind, 0 | 8 | 13..=18),
+            Family::V6 => kind >= 128,
+        },
+    };
+    kind_tells && !to_group(packet)
+}
+
+/// Whether the first packet of a connection has an answer.
+pub fn answers(packet: &Packet) -> bool {
+    let echo = |kind| kind == echo_request_type(packet.family());
+    !to_group(packet) && !matches!(packet.payload, Payload::Icmp { kind } if !echo(kind))
 }
 
 struct Header {
