@@ -1,7 +1,5 @@
 //! `knockgate init`.
 
-mod scanned;
-
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,11 +8,11 @@ use std::process::Command;
 use anyhow::Context;
 use clap::Args;
 use knockgate_compiler::frontend;
+use knockgate_compiler::net::scanned::is_scanned;
 use knockgate_compiler::net::{Endpoint, Interface};
 use serde_json::json;
 
 use super::output::{Answer, Output, write_new};
-use scanned::SCANNED;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -149,10 +147,6 @@ impl Knocks {
         traps.sort_unstable();
         Ok(Self { sequence, traps })
     }
-}
-
-fn is_scanned(port: u16) -> bool {
-    SCANNED.iter().any(|(first, last)| (*first..=*last).contains(&port))
 }
 
 /// Whether a single sweep up or down meets the ports in their order.
