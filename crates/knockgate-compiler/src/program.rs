@@ -4,6 +4,8 @@
 //! simulator or a back end, so neither has to think of loops, dangling names or switches in the
 //! wrong place.
 
+pub(crate) mod cuts;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;

@@ -7,6 +7,7 @@
 
 mod conntrack;
 mod memory;
+pub(crate) mod reach;
 pub mod trace;
 
 use std::collections::HashMap;
@@ -16,8 +17,8 @@ use crate::net::{
     Destination, Endpoint, Family, Packet, Payload, Transport, echo_packet_size, echo_request_type,
 };
 use crate::program::{
-    ChainId, Condition, Effect, Expiry, Hook, ListId, Origin, PortEnd, Program, Refusal, Rule, State, Switch,
-    TrackId, Verdict,
+    ChainId, Condition, Effect, Expiry, Hook, ListId, Origin, PortEnd, Position, Program, Refusal, Rule,
+    State, Switch, TrackId, Verdict,
 };
 use crate::time::{Lifetime, Moment};
 use conntrack::Connections;
@@ -80,7 +81,7 @@ pub enum Change {
     /// The list's pool is full, so nothing was added.
     Full(ListId),
     /// The source is at this position of the track until then.
-    Moved(TrackId, crate::program::Position, Moment),
+    Moved(TrackId, Position, Moment),
     /// The source is no longer on the track.
     Forgotten(TrackId),
     /// The track is full, so the source is not on it.
@@ -133,11 +134,10 @@ impl Arms {
             Switch::Port(arms) => Self::Port(arms.iter().map(|(e, chain)| (port(e), *chain)).collect()),
             Switch::Echo(arms) => Self::Echo(arms.iter().map(|(data, chain)| (*data, *chain)).collect()),
             Switch::TrackPort(track, arms) => {
-                let flat =
-                    |((position, endpoint), chain): (&(crate::program::Position, Endpoint), &ChainId)| {
-                        let (transport, number) = port(endpoint);
-                        ((position.number(), transport, number), *chain)
-                    };
+                let flat = |((position, endpoint), chain): (&(Position, Endpoint), &ChainId)| {
+                    let (transport, number) = port(endpoint);
+                    ((position.number(), transport, number), *chain)
+                };
                 Self::TrackPort(*track, arms.iter().map(flat).collect())
             }
             Switch::TrackEcho(track, arms) => Self::TrackEcho(
@@ -193,23 +193,34 @@ impl<'p> Simulator<'p> {
         }
     }
 
+    /// Goes on as a gateway whose lists and tracks hold this and nothing else, with no connection open.
+    /// What is beyond their capacity is left out.
+    pub fn restart(
+        &mut self,
+        listed: &[(ListId, Entry)],
+        placed: &[(TrackId, Position, Entry)],
+        now: Moment,
+    ) {
+        self.connections = Connections::default();
+        self.memory.clear();
+        for (list, entry) in listed {
+            if let Some(timed) = self.program[*list].timed {
+                let address = kept(entry.source, timed.v6_bits);
+                self.memory.add(timed.pool, timed.tag, address, now, entry.until, Expiry::Refresh);
+            }
+        }
+        for (track, position, entry) in placed {
+            self.memory.move_to(*track, entry.source, *position, now, entry.until);
+        }
+    }
+
     /// What becomes of `packet` when it arrives at `now`. Moments never go back.
     pub fn play(&mut self, now: Moment, packet: &Packet) -> Decision<'p> {
         if packet.fragment {
             let (fate, decider) = (Fate::Drop, Decider::Reassembly);
             return Decision { fate, decider, state: None, changes: vec![], causes: vec![] };
         }
-        let mut passage = Passage {
-            packet,
-            now,
-            state: None,
-            redirect: None,
-            destination: packet.destination,
-            port: packet.endpoint().map(|(_, port)| port),
-            hop_limit: packet.hop_limit,
-            changes: vec![],
-            causes: vec![],
-        };
+        let mut passage = Passage::of(packet, now);
         if let Some(chain) = self.raw
             && let Exit::Decided(fate @ (Fate::Drop | Fate::Reject), _, chain, index) =
                 self.run(chain, &mut passage)
@@ -271,7 +282,7 @@ impl<'p> Simulator<'p> {
     }
 
     /// Who is where on `track` at `now`, in no order.
-    pub fn positions(&self, track: TrackId, now: Moment) -> Vec<(Entry, crate::program::Position)> {
+    pub fn positions(&self, track: TrackId, now: Moment) -> Vec<(Entry, Position)> {
         self.memory.positions(track, now)
     }
 
@@ -331,60 +342,19 @@ impl<'p> Simulator<'p> {
     }
 
     fn condition(&self, condition: &Condition, passage: &Passage<'_, 'p>) -> bool {
-        let packet = passage.packet;
+        passage.shows(condition).unwrap_or_else(|| self.recalls(condition, passage))
+    }
+
+    /// Whether it holds by what lists hold.
+    fn recalls(&self, condition: &Condition, passage: &Passage<'_, 'p>) -> bool {
         match condition {
-            Condition::From(interfaces) => interfaces.iter().any(|i| i.matches(&packet.interface)),
-            Condition::Not(inner) => {
-                !matches!(**inner, Condition::Opaque(_)) && !self.condition(inner, passage)
-            }
-            Condition::State(states) => passage.state.is_some_and(|state| states.has(state)),
-            Condition::Redirected => passage.redirect.is_some(),
-            Condition::Family(family) => packet.family() == *family,
-            Condition::Transport(transport) => passage.transport() == Some(*transport),
-            Condition::To(endpoints) => endpoints.iter().any(|endpoint| {
-                passage.transport() == Some(endpoint.transport)
-                    && passage.port == Some(endpoint.port.number())
-            }),
-            Condition::Protocol(number) => packet.protocol() == *number,
-            Condition::Ports(transport, end, ranges) => {
-                let within =
-                    |port: Option<u16>| port.is_some_and(|port| ranges.iter().any(|r| r.contains(&port)));
-                passage.transport() == Some(*transport)
-                    && match end {
-                        PortEnd::Source => within(packet.source_port()),
-                        PortEnd::Destination => within(passage.port),
-                        PortEnd::Either => within(packet.source_port()) || within(passage.port),
-                    }
-            }
-            Condition::Flags { mask, set } => match packet.payload {
-                Payload::Tcp { flags, .. } => flags.masked(*mask) == *set,
-                _ => false,
-            },
-            Condition::Echo(data) => {
-                let wanted = data.map(|data| echo_packet_size(packet.family(), data));
-                passage.is_echo() && wanted.is_none_or(|size| packet.size == size)
-            }
-            Condition::Icmp(family, kinds, codes) => match packet.payload {
-                Payload::Icmp { kind } => {
-                    packet.family() == *family && kinds.contains(&kind) && codes.contains(&ICMP_CODE)
-                }
-                _ => false,
-            },
-            Condition::Size(sizes) => sizes.contains(&packet.size),
-            Condition::HopLimit(limit) => passage.hop_limit == *limit,
-            Condition::Source(prefixes) => prefixes.iter().any(|prefix| prefix.contains(packet.source)),
-            Condition::Destination(prefixes) => match passage.destination {
-                Destination::Other(address) => prefixes.iter().any(|prefix| prefix.contains(address)),
-                Destination::Gateway => false,
-            },
-            Condition::ToGateway => passage.destination == Destination::Gateway,
-            Condition::NoExtensionHeaders => !packet.extension_headers,
-            Condition::Listed(list) => self.listed(*list, packet.source, passage.now),
+            Condition::Not(inner) => !self.recalls(inner, passage),
+            Condition::Listed(list) => self.listed(*list, passage.packet.source, passage.now),
             Condition::DestinationListed(list) => match passage.destination {
                 Destination::Other(address) => self.listed(*list, address, passage.now),
                 Destination::Gateway => false,
             },
-            Condition::Opaque(_) => false,
+            _ => false,
         }
     }
 
@@ -460,7 +430,75 @@ impl<'p> Simulator<'p> {
     }
 }
 
-impl<'p> Passage<'_, 'p> {
+impl<'a, 'p> Passage<'a, 'p> {
+    fn of(packet: &'a Packet, now: Moment) -> Self {
+        Self {
+            packet,
+            now,
+            state: None,
+            redirect: None,
+            destination: packet.destination,
+            port: packet.endpoint().map(|(_, port)| port),
+            hop_limit: packet.hop_limit,
+            changes: vec![],
+            causes: vec![],
+        }
+    }
+
+    /// Whether it holds by what the packet is; `None` where lists decide.
+    fn shows(&self, condition: &Condition) -> Option<bool> {
+        let packet = self.packet;
+        let holds = match condition {
+            Condition::From(interfaces) => interfaces.iter().any(|i| i.matches(&packet.interface)),
+            Condition::Not(inner) if matches!(**inner, Condition::Opaque(_)) => false,
+            Condition::Not(inner) => !self.shows(inner)?,
+            Condition::State(states) => self.state.is_some_and(|state| states.has(state)),
+            Condition::Redirected => self.redirect.is_some(),
+            Condition::Family(family) => packet.family() == *family,
+            Condition::Transport(transport) => self.transport() == Some(*transport),
+            Condition::To(endpoints) => endpoints.iter().any(|endpoint| {
+                self.transport() == Some(endpoint.transport) && self.port == Some(endpoint.port.number())
+            }),
+            Condition::Protocol(number) => packet.protocol() == *number,
+            Condition::Ports(transport, end, ranges) => {
+                let within =
+                    |port: Option<u16>| port.is_some_and(|port| ranges.iter().any(|r| r.contains(&port)));
+                self.transport() == Some(*transport)
+                    && match end {
+                        PortEnd::Source => within(packet.source_port()),
+                        PortEnd::Destination => within(self.port),
+                        PortEnd::Either => within(packet.source_port()) || within(self.port),
+                    }
+            }
+            Condition::Flags { mask, set } => match packet.payload {
+                Payload::Tcp { flags, .. } => flags.masked(*mask) == *set,
+                _ => false,
+            },
+            Condition::Echo(data) => {
+                let wanted = data.map(|data| echo_packet_size(packet.family(), data));
+                self.is_echo() && wanted.is_none_or(|size| packet.size == size)
+            }
+            Condition::Icmp(family, kinds, codes) => match packet.payload {
+                Payload::Icmp { kind } => {
+                    packet.family() == *family && kinds.contains(&kind) && codes.contains(&ICMP_CODE)
+                }
+                _ => false,
+            },
+            Condition::Size(sizes) => sizes.contains(&packet.size),
+            Condition::HopLimit(limit) => self.hop_limit == *limit,
+            Condition::Source(prefixes) => prefixes.iter().any(|prefix| prefix.contains(packet.source)),
+            Condition::Destination(prefixes) => match self.destination {
+                Destination::Other(address) => prefixes.iter().any(|prefix| prefix.contains(address)),
+                Destination::Gateway => false,
+            },
+            Condition::ToGateway => self.destination == Destination::Gateway,
+            Condition::NoExtensionHeaders => !packet.extension_headers,
+            Condition::Listed(_) | Condition::DestinationListed(_) => return None,
+            Condition::Opaque(_) => false,
+        };
+        Some(holds)
+    }
+
     fn note(&mut self, change: Change, origin: &'p Origin) {
         self.changes.push(change);
         self.causes.push(origin);

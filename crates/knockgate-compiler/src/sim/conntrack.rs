@@ -183,19 +183,10 @@ impl Tcp {
 const HANDSHAKE: TcpFlags = TcpFlags::FIN.with(TcpFlags::SYN).with(TcpFlags::RST).with(TcpFlags::ACK);
 
 /// The state of a packet that belongs to no connection.
-fn alone(packet: &Packet) -> State {
+pub(super) fn alone(packet: &Packet) -> State {
     match packet.payload {
         Payload::Udp { .. } => State::New,
-        Payload::Tcp { flags, .. } => {
-            let handshake = flags.masked(HANDSHAKE);
-            // With tcp_loose a connection may be picked up at an ACK (nf_conntrack_proto_tcp.c,
-            // tcp_conntracks, from state NONE).
-            if well_formed(packet) && (handshake == TcpFlags::SYN || handshake == TcpFlags::ACK) {
-                State::New
-            } else {
-                State::Invalid
-            }
-        }
+        Payload::Tcp { flags, .. } => state_alone(flags),
         Payload::Icmp { kind } => match (packet.family(), kind) {
             // nf_conntrack_proto_icmp.c, valid_new: echo, timestamp, information, address mask.
             (Family::V4, 8 | 13 | 15 | 17) => State::New,
@@ -208,9 +199,27 @@ fn alone(packet: &Packet) -> State {
     }
 }
 
-/// nf_conntrack_proto_tcp.c, `tcp_valid_flags`: combinations that a correct sender makes.
+/// The state of a segment with these flags that belongs to no connection.
+pub(crate) fn state_alone(flags: TcpFlags) -> State {
+    let handshake = flags.masked(HANDSHAKE);
+    // With tcp_loose a connection may be picked up at an ACK (nf_conntrack_proto_tcp.c,
+    // tcp_conntracks, from state NONE).
+    if are_valid(flags) && (handshake == TcpFlags::SYN || handshake == TcpFlags::ACK) {
+        State::New
+    } else {
+        State::Invalid
+    }
+}
+
 fn well_formed(packet: &Packet) -> bool {
-    let Payload::Tcp { flags, .. } = packet.payload else { return true };
+    match packet.payload {
+        Payload::Tcp { flags, .. } => are_valid(flags),
+        _ => true,
+    }
+}
+
+/// nf_conntrack_proto_tcp.c, `tcp_valid_flags`: combinations that a correct sender makes.
+fn are_valid(flags: TcpFlags) -> bool {
     let (fin, syn, rst, ack, urg) =
         (TcpFlags::FIN, TcpFlags::SYN, TcpFlags::RST, TcpFlags::ACK, TcpFlags::URG);
     let seen = flags.masked(HANDSHAKE.with(urg));

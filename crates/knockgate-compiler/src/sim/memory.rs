@@ -56,6 +56,11 @@ impl<K: Eq + std::hash::Hash, V: Copy> Bounded<K, V> {
         }
     }
 
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.prune_at = Moment::default();
+    }
+
     /// Whether it was there.
     fn take(&mut self, key: &K, now: Moment) -> bool {
         self.entries.remove(key).is_some_and(|(_, until)| now < until)
@@ -112,6 +117,17 @@ impl Memory {
         Self {
             pools: program.pools().iter().map(|pool| Both::new(pool.capacity)).collect(),
             tracks: program.tracks().iter().map(|track| Both::new(track.capacity)).collect(),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        for Both { v4, v6 } in &mut self.pools {
+            v4.clear();
+            v6.clear();
+        }
+        for Both { v4, v6 } in &mut self.tracks {
+            v4.clear();
+            v6.clear();
         }
     }
 
