@@ -4,10 +4,21 @@
 //! attacker meets it. [`search`] finds the cheapest way in by playing packets, whatever the rules
 //! look like. What can be played is a [`Claim`], with the packets that show it.
 
+mod advice;
 pub mod chance;
+pub mod claim;
+mod company;
 pub mod cost;
+mod doors;
+mod fill;
+mod judge;
+mod lockout;
+pub mod numbers;
+mod play;
+mod reach;
 pub mod search;
 mod shape;
+mod whole;
 
 use crate::diag::{Code, Span};
 use crate::policy::Policy;
@@ -16,6 +27,7 @@ use crate::sim::Fate;
 use crate::time::Lifetime;
 
 pub use shape::{Beat, Shape, Trapping};
+pub use whole::audit;
 
 /// What is audited.
 #[derive(Clone, Copy, Debug)]
@@ -181,6 +193,8 @@ pub struct Lockout {
     pub lasts: Option<Lifetime>,
     /// What of the owner's is hit.
     pub hits: Hits,
+    /// Whether it takes no ban, but only that they come between two knocks.
+    pub between: bool,
     /// The packets that show it.
     pub claim: Claim,
 }
@@ -230,3 +244,26 @@ pub struct Advice {
     /// What it gives: `a random sweep opens it with 1/336 instead of 1/24`.
     pub gives: String,
 }
+
+impl Audit {
+    /// Every finding: those of the doors, in their order, then the others.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.doors.iter().flat_map(|door| &door.findings).chain(&self.findings)
+    }
+
+    /// Everything that packets show.
+    pub fn claims(&self) -> impl Iterator<Item = &Claim> {
+        let ways = self.doors.iter().filter_map(|door| match &door.way_in {
+            WayIn::Open(claim) | WayIn::Steps { claim, .. } => Some(claim),
+            WayIn::Never | WayIn::NotFound { .. } => None,
+        });
+        let lockouts = self.doors.iter().flat_map(|door| &door.lockouts).map(|lockout| &lockout.claim);
+        let exposed = self.exposed.iter().map(|exposed| &exposed.claim);
+        ways.chain(lockouts)
+            .chain(exposed)
+            .chain(self.findings().filter_map(|finding| finding.claim.as_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ use crate::policy::{ServiceDraft, Wrong};
 use crate::program::{Origin, Program};
 use crate::time::Lifetime;
 
+pub(crate) use rest::shadow;
 pub use text::{Part, Together};
 
 /// What a program does, in the words of a policy.

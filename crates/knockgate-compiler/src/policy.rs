@@ -191,13 +191,7 @@ impl Service {
 
 impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host {
-            Host::Gateway => self.endpoint.fmt(f),
-            Host::At(address) => write!(f, "{} at {address}", self.endpoint),
-            Host::Via(address, port) => {
-                write!(f, "{} to {}", self.endpoint, SocketAddr::new(address, port.number()))
-            }
-        }
+        ServiceDraft { endpoint: self.endpoint, host: self.host }.fmt(f)
     }
 }
 
@@ -385,4 +379,17 @@ pub struct ServiceDraft {
     pub endpoint: Endpoint,
     /// See [`Service::host`].
     pub host: Host,
+}
+
+impl fmt::Display for ServiceDraft {
+    /// As a policy says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host {
+            Host::Gateway => self.endpoint.fmt(f),
+            Host::At(address) => write!(f, "{} at {address}", self.endpoint),
+            Host::Via(address, port) => {
+                write!(f, "{} to {}", self.endpoint, SocketAddr::new(address, port.number()))
+            }
+        }
+    }
 }

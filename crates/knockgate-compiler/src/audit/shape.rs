@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::net::{Endpoint, Transport};
-use crate::policy::{Knock, Wrong};
+use crate::policy::{Door, Knock, Policy, Wrong};
 use crate::time::Lifetime;
 
 /// A door by what it takes to open it.
@@ -21,6 +21,43 @@ pub struct Shape {
     pub counted: Vec<Transport>,
     /// How long a grant lasts.
     pub grant: Lifetime,
+}
+
+impl Shape {
+    /// A door of a policy.
+    pub fn of(policy: &Policy, door: &Door) -> Self {
+        let knocks = policy.doors().iter().flat_map(|door| door.sequence.knocks());
+        let traps = policy.traps();
+        let trap_ports = traps.iter().flat_map(|traps| &traps.ports).copied();
+        let beats = door.sequence.steps().iter().map(|step| Beat { knock: step.knock, window: step.window });
+        Self {
+            knocks: beats.collect(),
+            wrong: door.wrong,
+            traps: traps.map(|traps| Trapping {
+                ports: traps.ports.clone(),
+                strikes: traps.strikes.get(),
+                memory: traps.memory,
+                ban: traps.ban,
+                ban_max: traps.ban_max,
+            }),
+            neutral: policy.public().clone(),
+            counted: counted(knocks, trap_ports),
+            grant: door.grant,
+        }
+    }
+}
+
+/// Protocols that some knock or trap uses: only their packets can be wrong knocks.
+pub(super) fn counted(
+    knocks: impl Iterator<Item = Knock>,
+    traps: impl Iterator<Item = Endpoint>,
+) -> Vec<Transport> {
+    let ports = knocks.filter_map(|knock| match knock {
+        Knock::Port(endpoint) => Some(endpoint),
+        Knock::Ping(_) => None,
+    });
+    let used: BTreeSet<Transport> = ports.chain(traps).map(|endpoint| endpoint.transport).collect();
+    used.into_iter().collect()
 }
 
 /// A knock.

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 macro_rules! catalogue {
     ($($name:ident $code:literal $title:literal $why:literal $wrong:expr;)+) => {
-        /// A stable name of a kind of finding. `P` is for policies, `R` for RouterOS scripts, `T` for
-        /// traces, `F` for files.
+        /// A stable name of a kind of finding. `P` is for policies, `R` for RouterOS scripts, `A` for
+        /// audits, `T` for traces, `F` for files.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $(#[doc = $title] $name,)+
@@ -37,7 +37,7 @@ pub struct Entry {
     pub title: &'static str,
     /// Why it is a finding, and what to do.
     pub why: &'static str,
-    /// A policy that has it; or a RouterOS script, if it is [of scripts](Self::is_of_scripts).
+    /// A policy or a RouterOS script that has it.
     pub wrong: Option<&'static str>,
 }
 
@@ -47,9 +47,14 @@ impl Entry {
         &CATALOGUE[code as usize]
     }
 
-    /// Whether it is found in RouterOS scripts.
+    /// Whether it is found by auditing, and not by reading.
+    pub fn is_of_audits(&self) -> bool {
+        self.code.as_str().starts_with('A')
+    }
+
+    /// Whether its example is a RouterOS script.
     pub fn is_of_scripts(&self) -> bool {
-        self.code.as_str().starts_with('R')
+        self.wrong.is_some_and(|text| text.starts_with('/')) || self.code.as_str().starts_with('R')
     }
 }
 
@@ -597,6 +602,175 @@ add list=friends address=home.example.org
 add chain=input action=accept src-address-list=open protocol=tcp dst-port=22
 add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30m protocol=udp dst-port=888
 "#);
+    WayAround "A001" "a way around a door"
+        "The service behind the door answers strangers in another way: over IPv6 where the rules are for IPv4, through the forward chain, or by an interface that no rule names. The door keeps nobody out then. Give the other way the same rules, or drop everything there."
+        Some(r#"/ip firewall filter
+add chain=input action=accept connection-state=established,related
+add chain=input action=accept src-address-list=open protocol=tcp dst-port=22
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=tcp dst-port=888 src-address-list=b
+add chain=input action=add-src-to-address-list address-list=b address-list-timeout=30s protocol=tcp dst-port=333
+add chain=input action=drop
+"#);
+    NeverOpens "A002" "a door that never opens"
+        "Every state that a source can be in was looked at, and the service is refused in all of them. Often a rule that drops stands before the one that accepts, or a stage asks for a list that nothing fills."
+        Some(r#"/ip firewall filter
+add chain=input action=drop protocol=tcp dst-port=22
+add chain=input action=accept src-address-list=open protocol=tcp dst-port=22
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=tcp dst-port=888 src-address-list=b
+add chain=input action=add-src-to-address-list address-list=b address-list-timeout=30s protocol=tcp dst-port=333
+add chain=input action=drop
+/ipv6 firewall filter
+add chain=input action=drop
+"#);
+    OrderedScan "A003" "a door that an ordered scan opens"
+        "The knocks lie in ascending or descending order, and wrong knocks between them cost nothing. So a scan of the ports in that order makes all of them, and opens the door, whoever runs it. Another order, or `wrong = \"reset\"`, ends that."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["333/tcp", "777/tcp", "888/tcp"]
+opens = ["22/tcp"]
+wrong = "ignore"
+"#);
+    LuckyScan "A004" "a door that a scan may open by luck"
+        "A scan in random order makes the knocks in the right order now and then, and wrong knocks between them cost nothing. With k knocks and t traps that is t!/(k+t)!, if no window limits it: 1 in 6 for three knocks. Each trap makes it rarer; `reset` makes it next to impossible."
+        Some(r#"outside = ["eth0"]
+
+[traps]
+ports = ["666/tcp", "31337/tcp"]
+strikes = 1
+
+[door.ssh]
+knock = ["777/tcp", "333/tcp", "888/tcp"]
+opens = ["22/tcp"]
+wrong = "ignore"
+"#);
+    ShortCut "A005" "a door that opens to fewer packets than it has knocks"
+        "Playing packets found a shorter way in than the sequence. The packets are told: see which rule takes each of them up."
+        Some(r#"/ip firewall filter
+add chain=input action=accept connection-state=established,related
+add chain=input action=accept src-address-list=open protocol=tcp dst-port=22
+add chain=input action=add-src-to-address-list address-list=a address-list-timeout=30s protocol=tcp dst-port=333
+add chain=input action=add-src-to-address-list address-list=b address-list-timeout=30s protocol=tcp dst-port=777 src-address-list=a
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=tcp dst-port=888 src-address-list=b
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=tcp dst-port=22 src-address-list=a
+add chain=input action=drop
+/ipv6 firewall filter
+add chain=input action=drop
+"#);
+    CheapSweeps "A006" "a door that a few sweeps open for certain"
+        "Where wrong knocks cost nothing, each sweep over all ports makes at least one step: k knocks fall to k sweeps, 196,605 packets for three, which is minutes. With `reset` it takes about n^k packets."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["777/tcp", "333/tcp", "888/tcp"]
+opens = ["22/tcp"]
+wrong = "ignore"
+"#);
+    OwnerCut "A007" "forged packets that cut the owner off"
+        "A packet's source address can be forged. Packets in the owner's name get the owner banned, and the ban comes before connections or grants: who is inside is thrown out. Accept established connections first, and granted sources before bans."
+        Some(r#"/ip firewall filter
+add chain=input action=drop src-address-list=banned
+add chain=input action=accept connection-state=established,related
+add chain=input action=accept src-address-list=open protocol=tcp dst-port=22
+add chain=input action=add-src-to-address-list address-list=banned address-list-timeout=10m protocol=tcp dst-port=666
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=tcp dst-port=888 src-address-list=b
+add chain=input action=add-src-to-address-list address-list=b address-list-timeout=30s protocol=tcp dst-port=333
+add chain=input action=drop
+/ipv6 firewall filter
+add chain=input action=drop
+"#);
+    OwnerBanned "A008" "forged packets that keep the owner from knocking"
+        "Packets in the owner's name touch traps, and the owner is banned. Connections and grants are safe, but the next knock does not open until the ban ends. More strikes make it dearer, `exempt` spares addresses that are known, and a short ban ends sooner."
+        Some(r#"outside = ["eth0"]
+
+[traps]
+ports = ["666/tcp", "31337/tcp"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    StrayPacket "A009" "a stray packet that takes back the knocks"
+        "Another packet from the same address between two knocks loses the progress. Others behind the same NAT send such packets without meaning to. The owner knocks again; quick knocks leave little time for it. That is the price of `reset`."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    EasilyFilled "A010" "a list that few packets fill"
+        "Every packet from a forged address takes an entry until it expires. While the list is full, nobody new gets on it. Make it larger (`sources`), or let entries expire sooner."
+        Some(r#"outside = ["eth0"]
+sources = 1024
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    OpensAnother "A011" "a door that opens another door's service"
+        "Who knocks at this door gets in at the other's service too: one sequence is contained in the other, or both lead to one grant."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+
+[door.vpn]
+knock = ["21007/tcp", "7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["1194/udp"]
+"#);
+    MoreThanServices "A012" "a grant that opens more than the door's services"
+        "With the grant, packets are let in that the door does not speak of. A grant is given on plain knocks, so it should open one service and not the whole gateway."
+        Some(r#"/ip firewall filter
+add chain=input action=accept connection-state=established,related
+add chain=input action=accept src-address-list=open
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=tcp dst-port=888 src-address-list=b
+add chain=input action=add-src-to-address-list address-list=b address-list-timeout=30s protocol=tcp dst-port=333
+add chain=input action=drop
+/ipv6 firewall filter
+add chain=input action=drop
+"#);
+    OpenToAll "A013" "ports that are open to everybody by no rule"
+        "Packets from outside come to the end of the rules and are let in there. A door among open ports hides nothing. End the chain with a rule that drops the rest."
+        Some(r#"/ip firewall filter
+add chain=input action=accept src-address-list=open protocol=tcp dst-port=22
+add chain=input action=drop protocol=tcp dst-port=22
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=tcp dst-port=888 src-address-list=b
+add chain=input action=add-src-to-address-list address-list=b address-list-timeout=30s protocol=tcp dst-port=333
+"#);
+    EphemeralKnock "A014" "a knock in the range of ephemeral ports"
+        "Linux and most others take the source ports of their own connections from 32768 up. Late answers to them, and whatever answers there, look like knocks or wrong ones. Take a port from 1024 to 32767."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "44877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    ScannedKnocks "A015" "knocks that are all among the ports that scanners try first"
+        "nmap's default scan has a thousand ports. If all knocks are among them, a scanner sends all of them, and an attacker who tries sequences has a thousand ports to try and not 65,535."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["3389/tcp", "1433/tcp", "8080/tcp"]
+opens = ["22/tcp"]
+"#);
+    NoPacketComes "A016" "a rule that no packet comes to"
+        "A rule before it takes every packet that it is for. What it was meant to do is not done."
+        Some(r#"/ip firewall filter
+add chain=input action=drop
+add chain=input action=accept protocol=tcp dst-port=443
+/ipv6 firewall filter
+add chain=input action=drop
+"#);
+    OtherThanItsShape "A017" "a door whose rules do more or less than its sequence says"
+        "The figures are for the sequence that was recognised in the rules, as `knockgate import` would write it. The rules differ from that as is told; the way in and the lock-outs were found by playing packets through the rules themselves."
+        Some(r#"/ip firewall filter
+add chain=input action=accept connection-state=established,related
+add chain=input action=accept src-address-list=open protocol=tcp dst-port=22
+add chain=input action=add-src-to-address-list address-list=open address-list-timeout=30s protocol=tcp dst-port=888 src-address-list=b
+add chain=input action=add-src-to-address-list address-list=b address-list-timeout=20m protocol=tcp dst-port=333
+add chain=input action=drop
+"#);
     BadTrace "T001" "a line of a trace that cannot be read"
         "A trace has a packet a line: `TIME SOURCE KNOCK [words]`, for example `0s 198.51.100.7 333/tcp` or `2s 2001:db8::7 22/tcp ack`. Times never go back. Words are TCP flags (without any: `syn`), `in IFACE`, `to ADDRESS`, `size N`, `ttl N`, `frag` and `ext`; `#` begins a comment."
         None;
@@ -636,7 +810,8 @@ mod tests {
     #[test]
     fn every_example_has_the_finding_it_is_an_example_of() {
         for entry in CATALOGUE {
-            let Some(text) = entry.wrong else { continue };
+            // `audit::tests` has those of audits.
+            let Some(text) = entry.wrong.filter(|_| !entry.is_of_audits()) else { continue };
             let codes = |findings: &[Diagnostic]| findings.iter().map(|f| f.code).collect::<Vec<_>>();
             if entry.is_of_scripts() {
                 // A few lines are no whole firewall, so there is more to say of them.

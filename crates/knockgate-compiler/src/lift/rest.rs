@@ -71,7 +71,7 @@ impl About<'_> {
             .or_else(|| self.words(rule))
             .or_else(|| self.surroundings(id, rule))
             .or_else(|| self.lists(rule))
-            .or_else(|| shadow(chain, index))
+            .or_else(|| shadowed(chain, index))
             .unwrap_or_else(|| self.otherwise(rule))
     }
 
@@ -249,13 +249,17 @@ impl About<'_> {
     }
 }
 
-/// A rule that another one above it leaves nothing for.
-fn shadow(chain: &Chain, index: usize) -> Option<Why> {
+/// The rule that leaves nothing for this one: one above it that ends the way of every packet it is for.
+pub(crate) fn shadow(chain: &Chain, index: usize) -> Option<&Rule> {
     let covers = |above: &&Rule| {
         let ends = matches!(above.verdict, Some(Verdict::Accept | Verdict::Drop | Verdict::Return));
         ends && above.when.iter().all(|condition| chain.rules[index].when.contains(condition))
     };
-    let above = chain.rules[..index].iter().take(MAX_ABOVE).find(covers)?;
+    chain.rules[..index].iter().take(MAX_ABOVE).find(covers)
+}
+
+fn shadowed(chain: &Chain, index: usize) -> Option<Why> {
+    let above = shadow(chain, index)?;
     Some(kept(format!("no packet comes to it, after the rule: {}", above.origin.what)))
 }
 

@@ -205,7 +205,7 @@ impl Page<'_> {
                 None => step.knock.to_string(),
             });
         }
-        let services: Vec<String> = door.services.iter().map(service).collect();
+        let services: Vec<String> = door.services.iter().map(ServiceDraft::to_string).collect();
         let mut lines = vec![format!("[door.{}]", door.name), format!("knock = {}", listed(&knocks))];
         lines.push(format!("opens = {}", listed(&services)));
         if windows.is_empty() || common.is_some() {
@@ -316,11 +316,6 @@ fn together<'l>(rules: impl Iterator<Item = &'l Unlifted>) -> Vec<Together<'l>> 
         }
     }
     groups
-}
-
-fn service(draft: &ServiceDraft) -> String {
-    let span = crate::diag::Span { start: 0, end: 0 };
-    crate::policy::Service { endpoint: draft.endpoint, host: draft.host, span }.to_string()
 }
 
 fn listed(items: &[String]) -> String {

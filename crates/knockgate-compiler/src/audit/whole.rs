@@ -1,0 +1,333 @@
+//! All questions about all doors.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::chance::{Played, chances, curves};
+use super::company::{Granted, company, granted, listener};
+use super::cost::attack;
+use super::doors::{Plan, connection, doors, family, promised};
+use super::fill::{Memory, fills};
+use super::numbers::rate;
+use super::play::{Owner, Player, Tape};
+use super::search::{Class, ClassId, Search};
+use super::{Audit, Door, Fill, Finding, Level, Risk, Subject, WayIn, advice, judge, lockout, reach};
+use crate::diag::Code;
+use crate::net::{Destination, Family};
+use crate::policy::ServiceDraft;
+
+/// Packets of scans that are played for all doors together.
+const BUDGET: u64 = 400_000;
+
+/// Everything there is to say about `subject`. Takes bounded time.
+pub fn audit(subject: &Subject<'_>) -> Audit {
+    let search = Search::new(subject.program);
+    let plans = doors(subject);
+    let goals: Vec<Option<ClassId>> = plans.iter().map(|plan| goal(subject, &search, plan)).collect();
+    let known: Vec<ClassId> = goals.iter().flatten().copied().collect();
+    let mut ways = search.ways_in(&known).into_iter();
+    let mut view = View::new(subject, &search, &plans);
+    let mut all = vec![];
+    for (plan, goal) in plans.iter().zip(&goals) {
+        let way_in = goal.and_then(|_| ways.next()).unwrap_or(WayIn::NotFound { states: 0 });
+        all.push(view.door(plan, *goal, way_in));
+    }
+    all.extend(view.unnamed());
+    let exposed = reach::exposed(&search);
+    let fills = view.fills();
+    let mut findings = reach::open_to_all(&exposed);
+    findings.extend(fills.iter().filter_map(easily_filled));
+    if subject.policy.is_none() {
+        findings.extend(reach::unreached(subject.program));
+    }
+    findings.sort_by_key(|finding| finding.risk);
+    Audit { doors: all, exposed, fills, findings, limits: limits(subject, &search, &plans) }
+}
+
+/// The class of the packets that are to be let in by a door.
+fn goal(subject: &Subject<'_>, search: &Search<'_>, plan: &Plan) -> Option<ClassId> {
+    let service = plan.services.first()?;
+    let family = family(service).unwrap_or(Family::V4);
+    let source = search.stranger(family);
+    let packet = Tape::of(source).then(&connection(service)).first_packet(subject.program)?;
+    search.class_of(&packet)
+}
+
+/// What is asked of door after door.
+struct View<'v, 'p> {
+    subject: &'v Subject<'p>,
+    search: &'v Search<'p>,
+    plans: &'v [Plan],
+    player: Player<'p>,
+    played: Played<'p>,
+    /// What the owners' knocks take room in.
+    rooms: BTreeSet<Memory>,
+    /// Packets that some door's knocks open, in the words of a trace.
+    opened: BTreeSet<String>,
+}
+
+impl<'v, 'p> View<'v, 'p> {
+    fn new(subject: &'v Subject<'p>, search: &'v Search<'p>, plans: &'v [Plan]) -> Self {
+        Self {
+            subject,
+            search,
+            plans,
+            player: Player::new(subject.program),
+            played: Played::new(subject.program, BUDGET),
+            rooms: BTreeSet::new(),
+            opened: BTreeSet::new(),
+        }
+    }
+
+    fn door(&mut self, plan: &Plan, goal: Option<ClassId>, way_in: WayIn) -> Door {
+        let shape = plan.shape.clone();
+        let mut door = self.drawn(plan.name.clone(), way_in);
+        door.span = plan.span;
+        door.services = plan.services.iter().map(ToString::to_string).collect();
+        let owner = self.owner(&door.way_in);
+        if let Some(service) = goal.map(|goal| self.search.classes()[goal.index()].packet().clone()) {
+            door.chances = chances(&shape, &service, &mut self.played);
+        }
+        door.curves = curves(&shape, &mut self.played);
+        door.attack = Some(attack(&shape));
+        door.shape = Some(shape);
+        if let Some(owner) = &owner {
+            self.owned(&mut door, owner, &plan.services.iter().map(connection).collect::<Vec<_>>());
+        }
+        if let Some(shape) = &door.shape {
+            door.advice = advice::advice(shape, &door.lockouts, &mut self.played);
+        }
+        door.findings.extend(judge::findings(&door, owner.as_ref()));
+        door.findings.extend(reach::around(self.search, &door, &plan.services));
+        let doubts: Vec<Finding> = plan.doubts.iter().map(|doubt| judge::doubt(&door, doubt)).collect();
+        door.findings.extend(doubts);
+        door.findings.sort_by_key(|finding| finding.risk);
+        door
+    }
+
+    /// A door of which only the way in is known.
+    fn drawn(&self, name: String, way_in: WayIn) -> Door {
+        let level = if matches!(way_in, WayIn::Open(_)) { Level::Open } else { Level::Hidden };
+        Door {
+            name,
+            span: None,
+            services: vec![],
+            shape: None,
+            level,
+            way_in,
+            chances: vec![],
+            curves: vec![],
+            attack: None,
+            lockouts: vec![],
+            company: vec![],
+            listener: vec![],
+            findings: vec![],
+            advice: vec![],
+        }
+    }
+
+    fn owner(&self, way_in: &WayIn) -> Option<Owner> {
+        match way_in {
+            WayIn::Steps { claim, .. } => Owner::of(claim, self.subject.program),
+            _ => None,
+        }
+    }
+
+    /// What is so because `owner` gets in.
+    fn owned(&mut self, door: &mut Door, owner: &Owner, own: &[String]) {
+        self.take_room(owner);
+        let kinds = self.kinds(Family::of(owner.source));
+        door.lockouts = lockout::lockouts(&mut self.player, owner, &kinds);
+        let asked = self.asked(Family::of(owner.source));
+        let words: Vec<String> = asked.iter().map(|class| class.words()).collect();
+        let granted = granted(&mut self.player, owner, &words);
+        door.company = company(&granted, self.subject.program, &door.services.join(", "));
+        door.listener = listener(owner);
+        door.findings.extend(self.more(door, owner, own, &asked, &granted));
+        self.opened.extend(granted.opened);
+    }
+
+    /// What the grant opens besides the door's own services.
+    fn more(
+        &mut self,
+        door: &Door,
+        owner: &Owner,
+        own: &[String],
+        asked: &[&Class],
+        granted: &Granted,
+    ) -> Vec<Finding> {
+        let mut found = vec![];
+        let knocked = owner.knock(Tape::of(owner.source), 0..owner.knocks.len());
+        for other in self.plans.iter().filter(|other| other.name != door.name) {
+            let here =
+                |service: &&ServiceDraft| family(service).is_none_or(|of| of == Family::of(owner.source));
+            let services = other.services.iter().filter(here).map(connection);
+            for service in services.filter(|service| !own.contains(service)) {
+                if self.player.ends_well(&knocked.clone().then(&service)) {
+                    found.push(judge::opens_another(door, &other.name, &service, knocked.clone()));
+                }
+            }
+        }
+        let opened = asked.iter().filter(|class| granted.opened.contains(&class.words()));
+        let wide: Vec<&Class> = opened.copied().filter(|class| class.width() > 1).collect();
+        found.extend(judge::opens_more(door, &wide, knocked));
+        found
+    }
+
+    /// Notes what the owner's knocks take room in.
+    fn take_room(&mut self, owner: &Owner) {
+        let knocked = owner.knock(Tape::of(owner.source), 0..owner.knocks.len());
+        let decisions = self.player.play(&knocked);
+        let changes = decisions.iter().flat_map(|decision| &decision.changes);
+        self.rooms.extend(changes.filter_map(|change| Memory::of(change, self.subject.program)));
+    }
+
+    /// Packets of every kind that anybody may send in a source's name, the commonest first.
+    fn kinds(&self, family: Family) -> Vec<String> {
+        let mut classes: Vec<&Class> = self.direct(family).collect();
+        classes.sort_by_key(|class| (!class.begins(), u32::MAX - class.width()));
+        classes.iter().map(|class| class.words()).collect()
+    }
+
+    /// Classes that some source may be let in with, and strangers are not.
+    fn asked(&self, family: Family) -> Vec<&'v Class> {
+        let search = self.search;
+        let ids = search.ids().filter(|id| search.may_enter(*id) && !reach::is_open(search, *id));
+        let classes = ids.map(|id| &search.classes()[id.index()]);
+        classes.filter(|class| class.begins() && is_direct(class, family)).collect()
+    }
+
+    fn direct(&self, family: Family) -> impl Iterator<Item = &'v Class> + use<'v, 'p> {
+        self.search.classes().iter().filter(move |class| is_direct(class, family))
+    }
+
+    fn fills(&mut self) -> Vec<Fill> {
+        let families = [Family::V4, Family::V6];
+        let packets: Vec<(IpAddr, Vec<String>)> =
+            families.map(|family| (self.search.stranger(family), self.kinds(family))).into();
+        let rooms: Vec<Memory> = self.rooms.iter().copied().collect();
+        fills(&mut self.player, self.subject.program, &packets, &rooms)
+    }
+
+    /// Ways in that belong to no door with a sequence, as doors without a shape.
+    fn unnamed(&mut self) -> Vec<Door> {
+        if self.subject.policy.is_some() {
+            return vec![];
+        }
+        let search = self.search;
+        let goals: Vec<ClassId> =
+            search.ids().filter(|id| self.is_unnamed(*id)).chain(self.broken()).take(UNNAMED).collect();
+        let mut doors: Vec<Door> = vec![];
+        for (goal, way_in) in goals.iter().zip(search.ways_in(&goals)) {
+            let service = search.classes()[goal.index()].range();
+            match doors.iter_mut().find(|door| is_same(&door.way_in, &way_in)) {
+                Some(door) => door.services.push(service),
+                None => {
+                    let mut door = self.drawn(service.clone(), way_in);
+                    door.services = vec![service];
+                    doors.push(door);
+                }
+            }
+        }
+        // What may be let in by the looks of single rules, and is not, is no door.
+        let promised: Vec<ClassId> = self.broken().collect();
+        let is_promised = |door: &Door| {
+            promised.iter().any(|id| door.services.contains(&search.classes()[id.index()].range()))
+        };
+        doors.retain(|door| matches!(door.way_in, WayIn::Steps { .. }) || is_promised(door));
+        for door in &mut doors {
+            if let Some(owner) = self.owner(&door.way_in) {
+                self.owned(door, &owner, &[]);
+            }
+            door.findings.extend(judge::findings(door, None));
+            door.findings.sort_by_key(|finding| finding.risk);
+        }
+        doors
+    }
+
+    /// Classes that rules say a list is let in with, where nobody is.
+    fn broken(&self) -> impl Iterator<Item = ClassId> + use<'v, 'p> {
+        let search = self.search;
+        let source = search.stranger(Family::V4);
+        let promised = promised(self.subject.program).into_iter();
+        let program = self.subject.program;
+        let classes = promised
+            .filter_map(move |words| search.class_of(&Tape::of(source).then(&words).first_packet(program)?));
+        classes.filter(move |id| !search.may_enter(*id))
+    }
+
+    /// Whether a source may be let in with it that a stranger is not, and no door says so.
+    fn is_unnamed(&self, id: ClassId) -> bool {
+        let class = &self.search.classes()[id.index()];
+        let named = || {
+            let services = self.plans.iter().flat_map(|plan| &plan.services);
+            services.into_iter().any(|service| reach::leads(class, service))
+        };
+        class.begins()
+            && !class.comes_from_elsewhere()
+            && self.search.may_enter(id)
+            && !reach::is_open(self.search, id)
+            && !named()
+            && !self.opened.contains(&class.words())
+    }
+}
+
+/// Whether both are the same packets, or none.
+fn is_same(one: &WayIn, other: &WayIn) -> bool {
+    match (one, other) {
+        (WayIn::Steps { steps, .. }, WayIn::Steps { steps: others, .. }) => steps == others,
+        _ => false,
+    }
+}
+
+/// Ways in without a door that are looked for.
+const UNNAMED: usize = 64;
+
+/// Whether its packets come to the gateway itself by an outside interface.
+fn is_direct(class: &Class, family: Family) -> bool {
+    class.family() == family && class.destination() == Destination::Gateway && !class.comes_from_elsewhere()
+}
+
+fn easily_filled(fill: &Fill) -> Option<Finding> {
+    const EASILY: f64 = 1000.0;
+    const AT_ONCE: f64 = 20_000.0;
+    if fill.rate >= AT_ONCE {
+        return None;
+    }
+    Some(Finding {
+        code: Code::EasilyFilled,
+        risk: if fill.rate < EASILY { Risk::Medium } else { Risk::Low },
+        says: format!(
+            "{} keep list {} full ({} to {}, each from another address): {}",
+            rate(fill.rate),
+            fill.list,
+            "packets",
+            fill.packet,
+            fill.means
+        ),
+        span: None,
+        claim: None,
+    })
+}
+
+/// What was not looked at.
+fn limits(subject: &Subject<'_>, search: &Search<'_>, plans: &[Plan]) -> Vec<String> {
+    let mut limits = vec![];
+    let outside: Vec<&str> = subject.program.outside().iter().map(|interface| interface.as_str()).collect();
+    limits.push(format!(
+        "packets that come in by {} were looked at, and what the rules say of others only where they name no interface",
+        outside.join(", ")
+    ));
+    if search.is_tangled() {
+        limits.push(
+            "the rules are too many to follow all packets through them: ways in may be missing".to_owned(),
+        );
+    }
+    if subject.policy.is_none() && plans.is_empty() {
+        limits.push(
+            "no sequence of knocks was recognised in the rules, so there are no probabilities".to_owned(),
+        );
+    }
+    limits.push("lists are taken to have room, but where filling them is told".to_owned());
+    limits
+}
