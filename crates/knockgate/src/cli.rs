@@ -1,12 +1,14 @@
 //! The command line: what is asked for, and how it is answered.
 
 mod apply;
+mod audit;
 mod check;
 mod compile;
 mod explain;
 mod import;
 mod init;
 mod input;
+mod namespaces;
 mod output;
 mod place;
 mod rehearse;
@@ -41,6 +43,8 @@ enum Command {
     Import(import::Options),
     /// Say what is wrong with a policy or a RouterOS script
     Check(check::Options),
+    /// Say in numbers how strong doors are
+    Audit(audit::Options),
     /// Print what a target would run
     Compile(compile::Options),
     /// Play packets through a policy and say what becomes of each
@@ -69,6 +73,7 @@ pub fn run() -> ExitCode {
         Command::Init(options) => init::run(&options, &output),
         Command::Import(options) => import::run(&options, &output),
         Command::Check(options) => check::run(&options, &output),
+        Command::Audit(options) => audit::run(&options, &output),
         Command::Compile(options) => compile::run(&options, &output),
         Command::Simulate(options) => simulate::run(&options, &output),
         Command::Rehearse(options) => rehearse::run(&options, &output),

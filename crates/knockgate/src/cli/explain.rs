@@ -1,8 +1,10 @@
 //! `knockgate explain`.
 
 use clap::Args;
-use knockgate_compiler::diag::{CATALOGUE, Code, Entry, Source, Style, to_text};
+use knockgate_compiler::audit::{Subject, audit};
+use knockgate_compiler::diag::{CATALOGUE, Code, Diagnostic, Entry, Source, Style, to_text};
 use knockgate_compiler::frontend::{rsc, toml};
+use knockgate_compiler::lower::lower;
 use serde_json::json;
 
 use super::output::{Answer, Output};
@@ -34,16 +36,38 @@ pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
 
 /// `wrong`, and what is said of it.
 fn example(entry: &Entry, wrong: &str) -> String {
-    let (name, what, findings) = if entry.is_of_scripts() {
-        // A few lines are no whole firewall; what else there is to say of them is beside the point.
-        let mut findings = rsc::read(wrong, &rsc::translate::Options::default()).findings;
-        findings.retain(|finding| finding.code == entry.code);
-        ("example.rsc", "script", findings)
+    let (name, what) =
+        if entry.is_of_scripts() { ("example.rsc", "script") } else { ("example.toml", "policy") };
+    let shown = if entry.is_of_audits() {
+        audited(entry, wrong)
     } else {
-        ("example.toml", "policy", toml::parse(wrong).1)
+        to_text(&Source::new(name, wrong), &read(entry, wrong), Style::Plain)
     };
-    let shown = to_text(&Source::new(name, wrong), &findings, Style::Plain);
     format!("\nFor example, in this {what}:\n\n{}\n{shown}", indented(wrong))
+}
+
+/// What is found by reading it.
+fn read(entry: &Entry, wrong: &str) -> Vec<Diagnostic> {
+    if !entry.is_of_scripts() {
+        return toml::parse(wrong).1;
+    }
+    // A few lines are no whole firewall; what else there is to say of them is beside the point.
+    let mut findings = rsc::read(wrong, &rsc::translate::Options::default()).findings;
+    findings.retain(|finding| finding.code == entry.code);
+    findings
+}
+
+/// What is found by auditing it.
+fn audited(entry: &Entry, wrong: &str) -> String {
+    let policy = if entry.is_of_scripts() { None } else { toml::parse(wrong).0 };
+    let program = match &policy {
+        Some(policy) => Some(lower(policy)),
+        None => rsc::read(wrong, &rsc::translate::Options::default()).program,
+    };
+    let Some(program) = program else { return String::new() };
+    let audit = audit(&Subject { program: &program, policy: policy.as_ref() });
+    let found = audit.findings().filter(|finding| finding.code == entry.code);
+    found.map(|finding| format!("{}: {}\n", finding.code, finding.says)).collect()
 }
 
 fn list(output: &Output) -> anyhow::Result<Answer> {

@@ -1,9 +1,7 @@
 //! `knockgate rehearse`.
 
 use std::fmt::Write;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::Context;
 use clap::Args;
@@ -16,6 +14,7 @@ use knockgate_compiler::policy::Policy;
 use knockgate_compiler::program::Program;
 
 use super::input::{ScriptOptions, load};
+use super::namespaces;
 use super::output::{Answer, Output};
 
 #[derive(Debug, Args)]
@@ -34,7 +33,7 @@ pub struct Options {
 
 pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
     if !options.inside {
-        return enter();
+        return namespaces::enter("rehearse");
     }
     let loaded = match load(&options.policy, &options.script, output)? {
         Ok(loaded) => loaded,
@@ -78,37 +77,6 @@ fn recognised(program: &Program) -> anyhow::Result<Policy> {
     lifted.settle(|text| frontend::toml::parse(text).1);
     let (policy, _) = frontend::toml::parse(&lifted.to_toml(None));
     policy.context("no door is recognised in these rules, so there is nothing to rehearse")
-}
-
-/// Becomes the same command inside new namespaces: network and mounts, to leave nothing behind;
-/// processes, so that all of them end with the first; users, where we are not root.
-fn enter() -> anyhow::Result<Answer> {
-    let missing = "`unshare` cannot be run; on Debian: apt install util-linux";
-    // What is run after it is told by its own exit status, so its own failure is looked for before.
-    let tried = unshare().arg("true").output().context(missing)?;
-    if !tried.status.success() {
-        let words = String::from_utf8_lossy(&tried.stderr);
-        anyhow::bail!(
-            "no namespaces can be made here ({}); rehearse as root, or let users have namespaces of their own",
-            words.trim()
-        );
-    }
-    let mut command = unshare();
-    // Notes of an apply below /run are the rehearsal's own, too.
-    command.args(["sh", "-c", "mount -t tmpfs tmpfs /run && exec \"$0\" \"$@\""]);
-    command.arg(std::env::current_exe().context("finding our own program")?);
-    command.args(std::env::args_os().skip(1)).arg("--inside");
-    let error = command.exec();
-    Err(error).context(missing)
-}
-
-fn unshare() -> Command {
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
-    command
 }
 
 /// A line that overwrites itself.

@@ -1,7 +1,9 @@
 //! The built `knockgate`, used as people use it.
 
 mod apply;
+mod audit_page;
 mod bad_policies;
+mod browser;
 mod compile;
 mod fix;
 mod gateway;
