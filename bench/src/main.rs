@@ -3,6 +3,7 @@
 //! Ratios are within one run; the two sides of a ratio take turns, so that what else the machine
 //! does falls on both.
 
+mod audit;
 mod doors;
 mod knock;
 mod scripts;
@@ -23,7 +24,9 @@ fn main() -> anyhow::Result<()> {
     eprintln!("simulator ...");
     simulator::run()?;
     eprintln!("scripts ...");
-    scripts::run()
+    scripts::run()?;
+    eprintln!("audit ...");
+    audit::run()
 }
 
 fn first_line(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
