@@ -93,12 +93,6 @@ pub enum Level {
     Open,
     /// A plain sequence: hidden, not authenticated.
     Hidden,
-    /// A sequence that changes with the time: hidden, fresh.
-    Fresh,
-    /// A token that can be used once: authenticated, single use.
-    Token,
-    /// A signed packet: authenticated, attributable, bound to its source.
-    Signed,
 }
 
 /// The cheapest way in.
@@ -219,6 +213,17 @@ pub enum Risk {
     Medium,
     /// Worth knowing.
     Low,
+}
+
+impl Risk {
+    /// `high`, `medium` or `low`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Low => "low",
+        }
+    }
 }
 
 /// Something to mend, or to know.

@@ -150,14 +150,7 @@ fn free_ports(shape: &Shape, transport: Transport) -> impl Iterator<Item = Endpo
 
 /// Another order, where ports lie in one that scans have.
 fn order(shape: &Shape) -> Option<Advice> {
-    let ports: Vec<Endpoint> = shape
-        .knocks
-        .iter()
-        .filter_map(|beat| match beat.knock {
-            Knock::Port(endpoint) => Some(endpoint),
-            Knock::Ping(_) => None,
-        })
-        .collect();
+    let ports: Vec<Endpoint> = shape.ports().collect();
     let sorted = ports.is_sorted_by(|one, next| one.port < next.port)
         || ports.is_sorted_by(|one, next| one.port > next.port);
     let harmful = shape.wrong == Wrong::Ignore && shape.knocks.len() > 1 && ports.len() == shape.knocks.len();

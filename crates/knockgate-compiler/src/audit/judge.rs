@@ -7,7 +7,7 @@ use super::search::Class;
 use super::{Claim, Door, Finding, Hits, Lockout, Risk, Shape, WayIn};
 use crate::diag::Code;
 use crate::net::{Endpoint, Port, scanned};
-use crate::policy::{Knock, Wrong};
+use crate::policy::Wrong;
 use crate::sim::Fate;
 
 /// From here on, a chance is worth a finding.
@@ -100,10 +100,7 @@ fn is_even(chance: &Chance) -> bool {
 
 /// The part of an ordered scan that matters: the knocks, traps, and a port on each side of them.
 fn scan(shape: &Shape, owner: &Owner, order: Order, says: &str) -> Claim {
-    let knocks = shape.knocks.iter().filter_map(|beat| match beat.knock {
-        Knock::Port(endpoint) => Some(endpoint),
-        Knock::Ping(_) => None,
-    });
+    let knocks = shape.ports();
     let traps = || shape.traps.iter().flat_map(|traps| &traps.ports).copied();
     let mut ports: Vec<Endpoint> = knocks.chain(traps()).flat_map(neighbours).collect();
     ports.sort_unstable_by_key(|endpoint| (endpoint.port, endpoint.transport));
@@ -163,14 +160,7 @@ fn short_cut(door: &Door, shape: &Shape) -> Option<Finding> {
 }
 
 fn ports(door: &Door, shape: &Shape) -> Vec<Finding> {
-    let knocks: Vec<Endpoint> = shape
-        .knocks
-        .iter()
-        .filter_map(|beat| match beat.knock {
-            Knock::Port(endpoint) => Some(endpoint),
-            Knock::Ping(_) => None,
-        })
-        .collect();
+    let knocks: Vec<Endpoint> = shape.ports().collect();
     let mut found = vec![];
     if let Some(knock) = knocks.iter().find(|endpoint| endpoint.port.number() >= EPHEMERAL) {
         let says = format!("knock {knock} of door {} is in the range of ephemeral ports", door.name);

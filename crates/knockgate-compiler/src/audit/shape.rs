@@ -47,6 +47,16 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// The ports among the knocks, in their order.
+    pub fn ports(&self) -> impl Iterator<Item = Endpoint> {
+        self.knocks.iter().filter_map(|beat| match beat.knock {
+            Knock::Port(endpoint) => Some(endpoint),
+            Knock::Ping(_) => None,
+        })
+    }
+}
+
 /// Protocols that some knock or trap uses: only their packets can be wrong knocks.
 pub(super) fn counted(
     knocks: impl Iterator<Item = Knock>,

@@ -67,7 +67,7 @@ fn audited(entry: &Entry, wrong: &str) -> String {
     let Some(program) = program else { return String::new() };
     let audit = audit(&Subject { program: &program, policy: policy.as_ref() });
     let found = audit.findings().filter(|finding| finding.code == entry.code);
-    found.map(|finding| format!("{}: {}\n", finding.code, finding.says)).collect()
+    found.map(|finding| format!("{}[{}]: {}\n", finding.risk.as_str(), finding.code, finding.says)).collect()
 }
 
 fn list(output: &Output) -> anyhow::Result<Answer> {

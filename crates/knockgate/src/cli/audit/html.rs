@@ -90,7 +90,7 @@ fn summary(markup: &mut String, page: &Page<'_>) {
 
 fn worst_of(door: &Door) -> String {
     let Some(finding) = door.findings.first() else { return "none".to_owned() };
-    let risk = words::risk(finding.risk);
+    let risk = finding.risk.as_str();
     format!("<span class=\"risk {risk}\">{risk}</span> {}", Text(&finding.says))
 }
 
@@ -101,7 +101,7 @@ fn findings(markup: &mut String, page: &Page<'_>, findings: &[Finding]) {
     }
     markup.push_str("<h3>Findings</h3>\n<ul class=\"findings\">\n");
     for finding in findings {
-        let risk = words::risk(finding.risk);
+        let risk = finding.risk.as_str();
         let line = page.line(finding.span).map(|line| format!(" <span class=\"line\">line {line}</span>"));
         put!(
             *markup,

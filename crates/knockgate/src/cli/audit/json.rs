@@ -3,7 +3,7 @@
 use knockgate_compiler::audit::chance::{Chance, Curve, How, Order, Scan};
 use knockgate_compiler::audit::cost::{Attack, Duration};
 use knockgate_compiler::audit::{
-    Advice, Beat, Claim, Door, Exposed, Fill, Finding, Hits, Lockout, Shape, Step, Trapping, WayIn,
+    Advice, Beat, Claim, Door, Exposed, Fill, Finding, Hits, Lockout, Risk, Shape, Step, Trapping, WayIn,
 };
 use knockgate_compiler::diag::{Entry, Span};
 use knockgate_compiler::time::Lifetime;
@@ -23,7 +23,7 @@ pub fn audit(page: &Page<'_>, proofs: Option<&[Proof<'_>]>) -> Value {
         "fills": all(&audit.fills, fill),
         "findings": all(&audit.findings, |one| finding(page, one)),
         "limits": audit.limits,
-        "worst": page.worst().map(words::risk),
+        "worst": page.worst().map(Risk::as_str),
     });
     if let Some(proofs) = proofs {
         value["proofs"] = all(proofs, Proof::to_json);
@@ -191,7 +191,7 @@ fn finding(page: &Page<'_>, finding: &Finding) -> Value {
     json!({
         "code": finding.code.as_str(),
         "title": Entry::of(finding.code).title,
-        "risk": words::risk(finding.risk),
+        "risk": finding.risk.as_str(),
         "says": finding.says,
         "place": place(page, finding.span),
         "claim": finding.claim.as_ref().map(claim),

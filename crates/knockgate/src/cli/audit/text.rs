@@ -57,7 +57,7 @@ fn summary(paper: &mut Paper, page: &Page<'_>) {
 fn row(door: &Door) -> Vec<String> {
     let worst = door.findings.first().map(|finding| {
         let what = Entry::of(finding.code).title;
-        format!("{} {}: {what}", words::risk(finding.risk), finding.code)
+        format!("{} {}: {what}", finding.risk.as_str(), finding.code)
     });
     vec![
         cut(&door.name, NAME),
@@ -167,7 +167,7 @@ fn finding(paper: &mut Paper, page: &Page<'_>, finding: &Finding) {
     };
     let line = page.line(finding.span).map(|line| format!(" (line {line})")).unwrap_or_default();
     let text = format!("{}: {}{line}", finding.code, finding.says);
-    paper.item(4, (style, words::risk(finding.risk)), 8, &text);
+    paper.item(4, (style, finding.risk.as_str()), 8, &text);
 }
 
 /// Services and lists that are told of in full.

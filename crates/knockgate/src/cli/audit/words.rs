@@ -16,9 +16,6 @@ pub fn level(level: Level) -> &'static str {
     match level {
         Level::Open => "open to everybody",
         Level::Hidden => "hidden, not authenticated",
-        Level::Fresh => "hidden, fresh",
-        Level::Token => "authenticated, single use",
-        Level::Signed => "authenticated, attributable, bound to its source",
     }
 }
 
@@ -27,18 +24,6 @@ pub fn level_in_short(level: Level) -> &'static str {
     match level {
         Level::Open => "open",
         Level::Hidden => "hidden",
-        Level::Fresh => "fresh",
-        Level::Token => "token",
-        Level::Signed => "signed",
-    }
-}
-
-/// `high`.
-pub fn risk(risk: Risk) -> &'static str {
-    match risk {
-        Risk::High => "high",
-        Risk::Medium => "medium",
-        Risk::Low => "low",
     }
 }
 
@@ -46,7 +31,7 @@ pub fn risk(risk: Risk) -> &'static str {
 pub fn tally<'a>(findings: impl Iterator<Item = &'a Finding> + Clone) -> String {
     let told = [Risk::High, Risk::Medium, Risk::Low].into_iter().filter_map(|risk| {
         let number = findings.clone().filter(|finding| finding.risk == risk).count();
-        (number > 0).then(|| format!("{number} {}", self::risk(risk)))
+        (number > 0).then(|| format!("{number} {}", risk.as_str()))
     });
     let told: Vec<String> = told.collect();
     if told.is_empty() { "none".to_owned() } else { told.join(", ") }
