@@ -1,6 +1,6 @@
 # Each target installs by itself what it needs beyond Rust.
 
-.PHONY: demo test bench fuzz ci
+.PHONY: demo test bench fuzz man ci
 
 demo:
 	@scripts/setup demo
@@ -18,6 +18,12 @@ bench:
 
 fuzz:
 	@cargo run --quiet --profile fuzz --package knockgate-fuzz
+
+# Both programs are built before a page is overwritten.
+man:
+	@cargo build --quiet --package knockgate --package knock
+	@cargo run --quiet --package knockgate -- man > docs/man/knockgate.1
+	@cargo run --quiet --package knock -- --man > docs/man/knock.1
 
 ci:
 	@.ci/run

@@ -12,12 +12,16 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use knock::{Knock, ProfileError, Profiles, relay, resolve, say, wait_open};
+use knockgate_papers::{completions, page};
 
 use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::request::{Errand, Request};
+
+/// What the manual page says beside what the command line defines.
+const TEMPLATE: &str = include_str!("../../../docs/man/knock.1.in");
 
 fn main() -> ExitCode {
     match run(&Cli::parse()) {
@@ -32,6 +36,12 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), Failure> {
     if cli.list {
         return list(&profiles()?);
+    }
+    if cli.man {
+        return print(&page(Cli::command(), TEMPLATE));
+    }
+    if let Some(shell) = cli.completions {
+        return print(&completions(Cli::command(), shell));
     }
     let request = Request::new(cli, profiles)?;
     let target = resolve(&request.host, request.family)?;
@@ -70,14 +80,20 @@ fn complain(line: &str) {
 }
 
 fn list(profiles: &Profiles) -> Result<(), Failure> {
-    for profile in profiles.iter() {
+    let lines = profiles.iter().map(|profile| {
         let wait = profile.wait.map_or(String::new(), |port| format!("  waits for {port}"));
-        match writeln!(io::stdout(), "{}  {}{wait}", profile.name, profile.host) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
-            result => result.map_err(Failure::Print)?,
-        }
+        format!("{}  {}{wait}\n", profile.name, profile.host)
+    });
+    print(&lines.collect::<String>())
+}
+
+/// Prints a result. Whoever closes the pipe has read enough.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(Failure::Print),
     }
-    Ok(())
 }
 
 /// The user's profiles; none when there is no file.

@@ -4,10 +4,12 @@ mod apply;
 mod audit;
 mod check;
 mod compile;
+mod completions;
 mod explain;
 mod import;
 mod init;
 mod input;
+mod man;
 mod namespaces;
 mod output;
 mod place;
@@ -23,11 +25,16 @@ use clap::{Parser, Subcommand};
 
 use output::Output;
 
-/// Hides the services of a gateway behind a knock.
+/// Hide the services of a gateway behind a knock.
 ///
 /// Port knocking keeps services out of sight. It never replaces encryption and strong passwords.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = "Exit status: 0 fine, 1 findings, 2 could not do it.")]
+#[command(
+    version,
+    help_expected = true,
+    max_term_width = 100,
+    after_help = "Exit status: 0 fine, 1 findings, 2 could not do it."
+)]
 struct Cli {
     #[command(flatten)]
     output: output::Options,
@@ -35,34 +42,101 @@ struct Cli {
     command: Command,
 }
 
+/// The first paragraph of each is its line in `--help`; all of them are its help, and its part of the manual page.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Write a commented policy with a random sequence
+    ///
+    /// There are traps on both sides of the sequence. The file is readable by its owner alone. On a
+    /// terminal, the outside interface and the service are asked for. The default gateways and the
+    /// resolvers of this machine are written to `exempt`.
     Init(init::Options),
     /// Make a policy of the doors in a RouterOS script
+    ///
+    /// Find the doors, traps, public ports and allowed sources in firewall rules such as `/export`
+    /// prints them, and write the policy that means the same. Rules are followed through their chains,
+    /// so their order and names do not matter.
+    ///
+    /// Where a policy cannot say what a rule says, a comment that begins with `!` stands at the place,
+    /// and a warning with the script's line is printed. At the end of the policy, comments list the rules
+    /// that are no part of it, and why. A door that a policy cannot have is written as a comment. Look the
+    /// policy over before you apply it, the services behind a door first of all: many scripts open every
+    /// port.
     Import(import::Options),
     /// Say what is wrong with a policy or a RouterOS script
+    ///
+    /// Tell everything that is wrong, with its place, a code, and a way out. Needs no root.
     Check(check::Options),
     /// Say in numbers how strong doors are
+    ///
+    /// For each door: how likely a scan opens it by accident, what it costs to open it for someone who does
+    /// not know the knocks, the cheapest way in for someone who does, who can shut the owner out, who gets in
+    /// with the owner, what a listener learns, what goes around it, and what would raise its strength. For the
+    /// gateway: what is open without a knock, and which lists strangers can fill. Figures are exact
+    /// where they can be counted; others are played in the simulator, with their standard error.
+    ///
+    /// Needs no root, but for `--lab` where the system keeps user namespaces from users. What is printed
+    /// holds the knocks. docs/audit.md says what the numbers mean.
     Audit(audit::Options),
     /// Print what a target would run
+    ///
+    /// That is the ruleset, as `apply` loads it where no policy is in force; or, for a MikroTik router, a
+    /// script to be imported there. A router's rules never take a source off a list, so the script needs
+    /// doors with `wrong` set to a cooldown or to `ignore`; anything that they cannot say is refused by
+    /// name. What they say less exactly is told as a warning.
+    ///
+    /// The script can be imported again, in this form or another one: the rules of before stay in force
+    /// until the new ones are there.
     Compile(compile::Options),
     /// Play packets through a policy and say what becomes of each
+    ///
+    /// Say also which rule decides, and what the packet changes. The manual page tells how packets are
+    /// written, under TRACES.
     Simulate(simulate::Options),
     /// Play attacks and knocks in throw-away namespaces on this kernel
+    ///
+    /// Build a gateway, an owner, a stranger and a host behind in namespaces that end with the command,
+    /// and apply the policy to the gateway there, with its durations shortened to 2 seconds at most.
+    /// Play sweeps, `nmap` if it is installed, right, wrong and slow knocks, a replay, the traps, the end
+    /// of a grant, and a connection that outlives it. At most four doors are tried one by one.
+    ///
+    /// Print what happened beside what the simulator foretold. Nothing outside those namespaces is
+    /// changed. Works without root where the system allows unprivileged user namespaces.
     Rehearse(rehearse::Options),
     /// Put a policy in force on this machine
+    ///
+    /// This machine is the network namespace of the command. It is done in one transaction, in a table of
+    /// its own, `inet knockgate`; no other table is touched. Grants and bans are kept. If the policy is in force
+    /// already, nothing is changed. What the kernel or `nft` lacks is named. Needs root.
     Apply(apply::ApplyOptions),
     /// Take everything of ours away from this machine
+    ///
+    /// That is the table and all notes of it. Needs root.
     Remove(apply::RemoveOptions),
     /// Show doors, grants and bans
+    ///
+    /// Show the policy in force, its doors, and which sources are granted, knocking and banned. Knocks are
+    /// secrets and are not shown. Tell if somebody else has changed the rules since they were applied.
+    /// Needs root.
     Status(status::Options),
     /// Type RouterOS firewall commands, and see what they mean
+    ///
+    /// Its `help` tells the words of this shell, and so does the manual page, under SHELL.
     Shell(shell::Options),
     /// Tell more of a code such as P010
+    ///
+    /// Give the reason, and an example if there is one.
     Explain(explain::Options),
     /// Print the JSON schema of policies, for editors
     Schema(schema::Options),
+    /// Print the manual page, for `man -l -`
+    Man(man::Options),
+    /// Print the completions of a shell
+    ///
+    /// They go into a file that the shell looks for: `knockgate` in
+    /// `~/.local/share/bash-completion/completions`, `_knockgate` in a folder of zsh's `$fpath`, or
+    /// `knockgate.fish` in `~/.config/fish/completions`.
+    Completions(completions::Options),
 }
 
 /// Runs the command that the process was asked for.
@@ -83,6 +157,8 @@ pub fn run() -> ExitCode {
         Command::Shell(options) => shell::run(&options, &output),
         Command::Explain(options) => explain::run(&options, &output),
         Command::Schema(options) => schema::run(&options, &output),
+        Command::Man(options) => man::run(&options, &output),
+        Command::Completions(options) => completions::run(&options, &output),
     };
     match answer {
         Ok(answer) => answer.into(),

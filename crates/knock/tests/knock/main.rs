@@ -2,6 +2,7 @@
 
 mod bounded;
 mod loopback;
+mod papers;
 mod profiles;
 mod proxy;
 mod usage;

@@ -72,6 +72,8 @@ fn closed_standard_streams_are_no_panic() {
         "\"$0\" -v 127.0.0.1 9/udp 10/udp | true",
         "\"$0\" -v 127.0.0.1 9/udp >&-",
         "\"$0\" --help | true",
+        "\"$0\" --man | true",
+        "\"$0\" --completions bash | true",
         "{ \"$0\" 127.0.0.1 ssh; test $? = 2; } 2>&-",
         "{ \"$0\" 127.0.0.1 ssh 2>&1; } | true",
     ] {

@@ -16,6 +16,8 @@ pub struct Options {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Write down what is suggested exactly, as long as there is any; of `-`, on standard output
+    ///
+    /// Without it, nothing is changed.
     #[arg(long)]
     fix: bool,
     #[command(flatten)]

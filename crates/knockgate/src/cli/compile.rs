@@ -37,19 +37,23 @@ struct RouterOs {
     #[arg(long, value_enum, value_name = "VERSION")]
     ros: Option<Ros>,
     /// Also drop whatever nobody is granted, rather than leave that to the router's own rules
+    ///
+    /// Without it, nothing is closed unless those rules drop it. With it, everything else from outside
+    /// is dropped before them: what the router serves itself, such as WireGuard, IPsec, DNS or ping from
+    /// outside, must be in `public` or behind a door, and accepts of your own below are not reached.
     #[arg(long)]
     final_drop: bool,
-    /// Print the script that takes everything of ours away, of whatever policy
+    /// Print the script that takes everything of ours away, of whatever policy; none need be given
     #[arg(long)]
     uninstall: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Ros {
-    /// 6.49
+    /// RouterOS 6.49
     #[value(name = "6")]
     Six,
-    /// 7
+    /// RouterOS 7
     #[value(name = "7")]
     Seven,
 }

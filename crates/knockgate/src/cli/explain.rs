@@ -11,7 +11,7 @@ use super::output::{Answer, Output};
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The code, such as P010; without it, all of them are listed
+    /// The code; without it, all of them are listed
     code: Option<String>,
 }
 

@@ -20,11 +20,14 @@ pub struct Options {
     /// The RouterOS script, such as `/export` prints it; `-` is standard input
     script: PathBuf,
     /// Where to write the policy; without it, to standard output
+    ///
+    /// The file is readable by its owner alone. One that is there already is never overwritten.
     #[arg(long, short, value_name = "POLICY")]
     output: Option<PathBuf>,
     #[command(flatten)]
     reading: ScriptOptions,
-    /// What to call the doors, in their order; can be given several times
+    /// What to call the doors, in their order, instead of by the names in the script; can be given
+    /// several times
     #[arg(long, value_name = "NAME", value_parser = door_name)]
     name: Vec<String>,
 }

@@ -16,7 +16,7 @@ use super::output::{Answer, Output, write_new};
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Where to write the policy
+    /// Where to write the policy; never over a file that is there
     #[arg(default_value = "policy.toml")]
     policy: PathBuf,
     /// Ask nothing

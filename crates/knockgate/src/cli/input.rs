@@ -30,19 +30,23 @@ impl Text {
     }
 }
 
+/// The heading of these options.
+const SCRIPTS: &str = "RouterOS scripts";
+
 /// What a RouterOS script leaves open.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ScriptOptions {
-    /// For a RouterOS script: interfaces of this machine that stand for one of the script's, or for
-    /// a list of them
-    #[arg(long = "interface", value_name = "NAME=IF,...", value_parser = named_interfaces)]
+    /// Interfaces of this machine that stand for one of the script's, or for a list of them; can be
+    /// given several times
+    #[arg(long = "interface", value_name = "NAME=IF,...", value_parser = named_interfaces, help_heading = SCRIPTS)]
     interfaces: Vec<(String, Vec<Interface>)>,
-    /// For a RouterOS script: an address that is put on a list again keeps its timeout
-    #[arg(long)]
+    /// An address that is put on a list again keeps its timeout
+    ///
+    /// Routers start it anew; for IPv6 that is not documented.
+    #[arg(long, help_heading = SCRIPTS)]
     no_refresh: bool,
-    /// For a RouterOS script: put in force, or compile, what was understood of it, though commands
-    /// were passed over
-    #[arg(long)]
+    /// Put in force, or compile, what was understood of a script, though commands were passed over
+    #[arg(long, help_heading = SCRIPTS)]
     pub partial: bool,
 }
 

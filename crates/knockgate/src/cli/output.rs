@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 #[derive(Debug, Args)]
 pub struct Options {
     /// How to print results
+    ///
+    /// `compile`, `schema`, `man` and `completions` have one form only.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Whether to use colours
@@ -27,7 +29,7 @@ pub struct Options {
 enum Format {
     /// For people
     Text,
-    /// For programs
+    /// For programs, a JSON value a line
     Json,
 }
 

@@ -24,6 +24,8 @@ pub struct Options {
     #[command(flatten)]
     script: ScriptOptions,
     /// The seed of the sweep in random order; without it, a random one
+    ///
+    /// It is printed when something went otherwise than foretold.
     #[arg(long)]
     seed: Option<u64>,
     /// This process has namespaces of its own already

@@ -11,6 +11,7 @@ mod import;
 mod init;
 mod many_doors;
 mod mutations;
+mod papers;
 mod program;
 mod refusals;
 mod rehearsal;
