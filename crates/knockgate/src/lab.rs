@@ -3,7 +3,7 @@
 //! A [`Namespace`] is held by a thread of ours and by nothing else: no name below `/run/netns`, no
 //! process. It ends with the value, and with this process however that ends.
 //!
-//! A [`Gateway`] is one whose interfaces are ours, and [`replay`] plays traces to it.
+//! A [`Gateway`] is one whose interfaces are ours, and [`replay()`] plays traces to it.
 
 mod gateway;
 mod replay;
