@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod compile;
 mod completions;
+mod doctor;
 mod explain;
 mod import;
 mod init;
@@ -119,6 +120,8 @@ enum Command {
     /// secrets and are not shown. Tell if somebody else has changed the rules since they were applied.
     /// Needs root.
     Status(status::Options),
+    /// Say what on this machine works against a policy
+    Doctor(doctor::Options),
     /// Type RouterOS firewall commands, and see what they mean
     ///
     /// Its `help` tells the words of this shell, and so does the manual page, under SHELL.
@@ -154,6 +157,7 @@ pub fn run() -> ExitCode {
         Command::Apply(options) => apply::apply(&options, &output),
         Command::Remove(options) => apply::remove(&options, &output),
         Command::Status(options) => status::run(&options, &output),
+        Command::Doctor(options) => doctor::run(&options, &output),
         Command::Shell(options) => shell::run(&options, &output),
         Command::Explain(options) => explain::run(&options, &output),
         Command::Schema(options) => schema::run(&options, &output),

@@ -1,8 +1,8 @@
 //! How likely a scan opens a door by accident.
 //!
 //! A door is taken by itself: what a scan does to other doors, whose grants spare their holders from
-//! bans, is left out. Where all orders can be counted, they are: [`sweep`] for one packet to each
-//! port, [`twice`] for two. Else scans are [`played`], drawn by [`layout`]; a factor that can be
+//! bans, is left out. Where all orders can be counted, they are: `sweep` for one packet to each
+//! port, `twice` for two. Else scans are `played`, drawn by `layout`; a factor that can be
 //! counted still is, so that few need to be played.
 
 mod field;

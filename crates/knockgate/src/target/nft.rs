@@ -1,7 +1,7 @@
 //! The packet filter of the network namespace that we run in, reached through `nft`.
 
 mod lock;
-mod machine;
+pub mod machine;
 mod probe;
 mod state;
 

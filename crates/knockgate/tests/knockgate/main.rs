@@ -3,8 +3,10 @@
 mod apply;
 mod audit_page;
 mod bad_policies;
+mod beside;
 mod browser;
 mod compile;
+mod doctor;
 mod fix;
 mod gateway;
 mod import;

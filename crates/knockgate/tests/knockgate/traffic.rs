@@ -22,7 +22,7 @@ const BETWEEN_PACKETS: Duration = Duration::from_micros(150);
 
 /// What `work` returns when it is done in the network namespace of process `pid`. A socket keeps the
 /// namespace that it was made in.
-fn inside<T: Send>(pid: u32, work: impl FnOnce() -> T + Send) -> T {
+pub fn inside<T: Send>(pid: u32, work: impl FnOnce() -> T + Send) -> T {
     let namespace = File::open(format!("/proc/{pid}/ns/net")).expect("a process of ours");
     let enter_and_work = || {
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))

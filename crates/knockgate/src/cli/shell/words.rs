@@ -174,7 +174,7 @@ fn apply(session: &mut Session<'_>, counters: bool) -> anyhow::Result<()> {
                 session.refuse(&format!("{doubt}; start with `--interface NAME=IF` to say which is meant"));
                 return Ok(());
             }
-            Doubt::NotForwarding(_) => session.output.warn(&doubt.to_string()),
+            _ => session.output.warn(&doubt.to_string()),
         }
     }
     let rules: usize = program.chains().iter().map(|chain| chain.rules.len()).sum();
