@@ -87,9 +87,12 @@ fn gain(edit: String, now: Strength, then: Strength) -> Option<(f64, Advice)> {
 fn edits(shape: &Shape) -> Vec<(String, Shape)> {
     let mut found = vec![];
     if shape.wrong == Wrong::Ignore {
-        found.push(("`wrong = \"reset\"`".to_owned(), Shape { wrong: Wrong::Reset, ..shape.clone() }));
-        let cooldown = Wrong::Cooldown(COOLDOWN);
-        let edit = format!("`wrong = \"cooldown {COOLDOWN}\"`, which RouterOS can do as well");
+        let edit = "`wrong = \"reset\"`, which RouterOS cannot do";
+        found.push((edit.to_owned(), Shape { wrong: Wrong::Reset, ..shape.clone() }));
+        let windows = shape.knocks.iter().skip(1).map(|beat| beat.window);
+        let lasts = windows.max().unwrap_or(COOLDOWN).max(COOLDOWN);
+        let cooldown = Wrong::Cooldown(lasts);
+        let edit = format!("`wrong = \"cooldown {lasts}\"`, which RouterOS can do as well");
         found.push((edit, Shape { wrong: cooldown, ..shape.clone() }));
     }
     if shape.knocks.len() < policy::limit::KNOCKS {
@@ -104,7 +107,7 @@ fn edits(shape: &Shape) -> Vec<(String, Shape)> {
     found
 }
 
-/// A cooldown that a sweep cannot wait out at every port.
+/// A cooldown that a sweep cannot wait out at every port. It must outlast the windows.
 const COOLDOWN: Lifetime = Lifetime::from_secs(10);
 
 /// The same door with a knock that is none of its ports yet.
@@ -165,7 +168,8 @@ fn strikes(shape: &Shape, lockouts: &[Lockout]) -> Option<Advice> {
     let traps = shape.traps.as_ref().filter(|traps| traps.strikes == 1)?;
     let banned = lockouts.iter().any(|lockout| lockout.packets == 1 && lockout.lasts == Some(traps.ban));
     banned.then(|| Advice {
-        edit: "`strikes = 2`, with a second trap".to_owned(),
+        edit: if traps.ports.len() > 1 { "`strikes = 2`" } else { "`strikes = 2`, with a second trap" }
+            .to_owned(),
         gives: "it takes 2 forged packets instead of 1 to ban the owner, and a stray one bans nobody"
             .to_owned(),
     })

@@ -36,9 +36,16 @@ fn added(decision: &Decision<'_>, tape: &Tape) -> Vec<(ListId, Lifetime)> {
 }
 
 /// Who else gets in, a sentence each.
-pub(super) fn company(granted: &Granted, program: &Program, services: &str) -> Vec<String> {
+pub(super) fn company(
+    granted: &Granted,
+    program: &Program,
+    services: &str,
+    grant: Option<Lifetime>,
+) -> Vec<String> {
     let lists = granted.lists.iter().filter(|(list, _)| program[*list].timed.is_some());
-    let Some((list, lifetime)) = lists.max_by_key(|(_, lifetime)| *lifetime) else { return vec![] };
+    // Others than the grant's may last longer, for what comes after it.
+    let most = lists.max_by_key(|(_, lifetime)| (Some(*lifetime) == grant, *lifetime));
+    let Some((list, lifetime)) = most else { return vec![] };
     let v6_bits = program[*list].timed.map_or(128, |timed| timed.v6_bits);
     let v6 = match v6_bits {
         128 => "over IPv6, the owner's one address alone".to_owned(),

@@ -88,6 +88,14 @@ impl<'a> Guess<'a> {
         Self { shape, knocks, ports, part, success }
     }
 
+    /// Tries at the later knocks that a right first one is worth, at most: where a cooldown is shorter
+    /// than a window, the progress outlives it.
+    fn tries(&self) -> f64 {
+        let Wrong::Cooldown(lifetime) = self.shape.wrong else { return 1.0 };
+        let windows = self.shape.knocks.iter().skip(1).map(|beat| seconds(beat.window));
+        windows.map(|window| (window / seconds(lifetime)).ceil().clamp(1.0, self.ports)).product()
+    }
+
     /// Packets that find knocks which are among so many, at a rate or at any that windows allow.
     fn packets(&self, ports: f64, rate: Option<u32>) -> f64 {
         match self.shape.wrong {
@@ -95,7 +103,7 @@ impl<'a> Guess<'a> {
             // An order in which each sequence is there once (de Bruijn).
             Wrong::Reset => ports.powi(self.knocks) + f64::from(self.knocks - 1),
             // Every sequence by itself.
-            Wrong::Cooldown(_) => f64::from(self.knocks) * ports.powi(self.knocks),
+            Wrong::Cooldown(_) => f64::from(self.knocks) * ports.powi(self.knocks) / self.tries(),
         }
     }
 
@@ -147,7 +155,11 @@ impl<'a> Guess<'a> {
     /// sequences, at whatever rate. All that can be the first are tried in each.
     fn cooling(&self) -> f64 {
         match self.shape.wrong {
-            Wrong::Cooldown(lifetime) => (self.part * self.ports).powi(self.knocks - 1) * seconds(lifetime),
+            Wrong::Cooldown(lifetime) => {
+                let windows = self.shape.knocks.iter().skip(1).map(|beat| seconds(beat.window));
+                let longest = windows.fold(seconds(lifetime), f64::max);
+                (self.part * self.ports).powi(self.knocks - 1) / self.tries() * longest
+            }
             Wrong::Reset | Wrong::Ignore => 0.0,
         }
     }
@@ -159,6 +171,10 @@ impl<'a> Guess<'a> {
             Wrong::Ignore => format!("{knocks} sweeps, one for each knock: wrong knocks do nothing."),
             Wrong::Reset => format!(
                 "Every sequence of {knocks} knocks, interleaved so that each packet ends one: a wrong knock takes all back."
+            ),
+            Wrong::Cooldown(lifetime) if self.tries() > 1.0 => format!(
+                "Every sequence of {knocks} knocks: a source waits {lifetime} after a wrong one, but its progress outlives that, so a right first knock is worth up to {:.0} tries at the rest; the cost is that much less at worst.",
+                self.tries()
             ),
             Wrong::Cooldown(lifetime) => format!(
                 "Every sequence of {knocks} knocks: after the right first knock a source has one try at the rest, and waits {lifetime} for the next, however fast it sends."

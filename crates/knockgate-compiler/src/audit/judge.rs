@@ -6,7 +6,7 @@ use super::play::{Owner, Tape};
 use super::search::Class;
 use super::{Claim, Door, Finding, Hits, Lockout, Risk, Shape, WayIn};
 use crate::diag::Code;
-use crate::net::{Endpoint, Port, scanned};
+use crate::net::{Endpoint, Port, Transport, scanned};
 use crate::policy::Wrong;
 use crate::sim::Fate;
 
@@ -21,10 +21,12 @@ const EPHEMERAL: u16 = 32_768;
 pub(super) fn findings(door: &Door, owner: Option<&Owner>) -> Vec<Finding> {
     let mut found = vec![];
     found.extend(never_opens(door));
+    found.extend(one_packet(door));
     if let Some(shape) = &door.shape {
         found.extend(ordered(door, shape, owner));
         found.extend(lucky(door));
         found.extend(sweeps(door, shape));
+        found.extend(short_cooldown(door, shape));
         found.extend(short_cut(door, shape));
         found.extend(ports(door, shape));
     }
@@ -49,11 +51,11 @@ pub(super) fn opens_another(door: &Door, other: &str, service: &str, knocked: Ta
 }
 
 /// That the grant lets in whole ranges.
-pub(super) fn opens_more(door: &Door, wide: &[&Class], knocked: Tape) -> Option<Finding> {
-    let widest = wide.iter().max_by_key(|class| class.width())?;
-    let ports: u32 = wide.iter().map(|class| class.width()).sum();
+pub(super) fn opens_more(door: &Door, more: &[(&Class, u32)], knocked: Tape) -> Option<Finding> {
+    let (widest, _) = more.iter().max_by_key(|(_, width)| *width)?;
+    let ports: u32 = more.iter().map(|(_, width)| width).sum();
     let says = format!(
-        "the grant of door {} opens {} ports, {} among them",
+        "the grant of door {} opens {} ports or sizes of pings besides its services, of {} among others",
         door.name,
         count(ports.into()),
         widest.range()
@@ -75,6 +77,32 @@ fn never_opens(door: &Door) -> Option<Finding> {
             door.services.join(", ")
         );
         about(door, Code::NeverOpens, Risk::High, says)
+    })
+}
+
+/// A way in of one packet, which any scan sends.
+fn one_packet(door: &Door) -> Option<Finding> {
+    let WayIn::Steps { steps, claim } = &door.way_in else { return None };
+    let [step] = &steps[..] else { return None };
+    let says = format!("one packet opens door {}: {}, as any scan sends it", door.name, step.packet);
+    Some(Finding { claim: Some(claim.clone()), ..about(door, Code::OrderedScan, Risk::High, says) })
+}
+
+/// That an ordered scan, whose packets are these, opens a door of no known shape.
+pub(super) fn opened_in_order(door: &Door, what: &str, claim: Claim) -> Finding {
+    let says = format!("{what} opens door {}", door.name);
+    Finding { claim: Some(claim), ..about(door, Code::OrderedScan, Risk::High, says) }
+}
+
+fn short_cooldown(door: &Door, shape: &Shape) -> Option<Finding> {
+    let Wrong::Cooldown(lifetime) = shape.wrong else { return None };
+    let longest = shape.knocks.iter().skip(1).map(|beat| beat.window).max()?;
+    (lifetime < longest).then(|| {
+        let says = format!(
+            "door {} waits {lifetime} after a wrong knock, but a window is {longest}: the progress outlives the wait, and a slow search goes on from it",
+            door.name
+        );
+        about(door, Code::ShortCooldown, Risk::Medium, says)
     })
 }
 
@@ -166,14 +194,16 @@ fn ports(door: &Door, shape: &Shape) -> Vec<Finding> {
         let says = format!("knock {knock} of door {} is in the range of ephemeral ports", door.name);
         found.push(about(door, Code::EphemeralKnock, Risk::Low, says));
     }
-    if knocks.len() == shape.knocks.len()
-        && knocks.iter().all(|knock| scanned::is_scanned(knock.port.number()))
-    {
+    if knocks.len() == shape.knocks.len() && knocks.iter().all(is_tried_first) {
         let says =
             format!("all knocks of door {} are among the thousand ports that scanners try first", door.name);
         found.push(about(door, Code::ScannedKnocks, Risk::Medium, says));
     }
     found
+}
+
+fn is_tried_first(knock: &Endpoint) -> bool {
+    knock.transport == Transport::Tcp && scanned::is_scanned(knock.port.number())
 }
 
 fn shut_out(door: &Door, lockout: &Lockout) -> Finding {

@@ -4,10 +4,15 @@
 //! the owner's address behind a NAT sends them without meaning to. What they do is found by playing
 //! them: before the owner knocks, between two knocks, with a grant, and with a connection.
 
-use super::play::{Owner, Player, Tape};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::fill::Memory;
+use super::play::{Owner, Player, Tape, until};
 use super::{Hits, Lockout};
+use crate::program::Program;
 use crate::sim::Fate;
-use crate::time::Lifetime;
+use crate::time::{Lifetime, Moment};
 
 /// When the other packets come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,18 +28,18 @@ enum When {
 pub(super) fn lockouts(player: &mut Player<'_>, owner: &Owner, kinds: &[String]) -> Vec<Lockout> {
     let mut found = vec![];
     let mut known = vec![];
-    let touchy = touchy(player, owner, kinds);
+    let foreign = foreign(owner, kinds);
     let attacks =
         [(When::Connected, Hits::Connection), (When::Granted, Hits::Grant), (When::Before, Hits::Knocking)];
     for (when, hits) in attacks {
-        let Some(packets) = least(player, owner, when, &touchy) else { continue };
+        let Some(packets) = least(player, owner, when, &foreign) else { continue };
         let cheaper = |known: &Lockout| known.packets as usize <= packets.len();
         if !found.iter().any(cheaper) {
             found.push(told(player, owner, when, hits, &packets));
         }
         known.extend(packets);
     }
-    let others: Vec<String> = touchy.into_iter().filter(|words| !known.contains(words)).collect();
+    let others: Vec<String> = foreign.into_iter().filter(|words| !known.contains(words)).collect();
     found.extend(stray(player, owner, &others));
     found
 }
@@ -48,20 +53,43 @@ fn stray(player: &mut Player<'_>, owner: &Owner, kinds: &[String]) -> Option<Loc
     Some(told(player, owner, when, Hits::Knocking, std::slice::from_ref(words)))
 }
 
-/// The kinds whose packets change anything for a source that is new, or that has begun to knock,
-/// without those that the owner sends as well.
-fn touchy(player: &mut Player<'_>, owner: &Owner, kinds: &[String]) -> Vec<String> {
+/// The kinds that the owner does not send as well.
+fn foreign(owner: &Owner, kinds: &[String]) -> Vec<String> {
     let own =
         |words: &String| *words == owner.connection || owner.knocks.iter().any(|(_, knock)| knock == words);
-    let mut changes = |tape: Tape| player.play(&tape).last().is_some_and(|last| !last.changes.is_empty());
-    let begun = owner.knock(Tape::of(owner.source), 0..owner.knocks.len().min(1));
-    kinds
-        .iter()
-        .filter(|words| !own(words))
-        .filter(|words| changes(Tape::of(owner.source).then(words)) || changes(begun.clone().then(words)))
-        .cloned()
-        .collect()
+    kinds.iter().filter(|words| !own(words)).cloned().collect()
 }
+
+/// Kinds of packets, of those with the same effect only some.
+const ALIKE: usize = 16;
+
+/// Of `kinds`, the widest first, those that may matter to an owner: the widest ones, which are wrong
+/// knocks, and those that change something by themselves. Among those that take room in the same
+/// memory for as long, [`ALIKE`] stand for all.
+pub(super) fn telling(
+    player: &mut Player<'_>,
+    program: &Program,
+    source: IpAddr,
+    kinds: &[String],
+) -> Vec<String> {
+    let mut seen: BTreeMap<Vec<(Memory, Moment)>, usize> = BTreeMap::new();
+    let mut found: Vec<String> = kinds.iter().take(WIDEST).cloned().collect();
+    for words in kinds.iter().skip(WIDEST) {
+        let played = player.play(&Tape::of(source).then(words));
+        let changes = played.iter().flat_map(|decision| &decision.changes);
+        let effect: Vec<(Memory, Moment)> =
+            changes.filter_map(|change| Some((Memory::of(change, program)?, until(change)?))).collect();
+        let count = seen.entry(effect.clone()).or_default();
+        *count += 1;
+        if !effect.is_empty() && *count <= ALIKE {
+            found.push(words.clone());
+        }
+    }
+    found
+}
+
+/// Kinds that are tried whatever they do by themselves.
+const WIDEST: usize = 8;
 
 /// Few of `packets` that shut the owner out when they come then; `None` if not even all of them do.
 fn least(player: &mut Player<'_>, owner: &Owner, when: When, packets: &[String]) -> Option<Vec<String>> {

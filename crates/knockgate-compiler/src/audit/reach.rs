@@ -10,7 +10,7 @@ use crate::diag::{Code, Span};
 use crate::lift::shadow;
 use crate::net::{Destination, Family, Payload, Transport};
 use crate::policy::{Host, ServiceDraft};
-use crate::program::Program;
+use crate::program::{Condition, Program, Verdict};
 use crate::sim::{Decider, Decision, Fate};
 
 /// Packets of one protocol and family that one rule lets in.
@@ -37,6 +37,10 @@ fn open<'s>(search: &'s Search<'_>) -> impl Iterator<Item = (ClassId, &'s Class)
 
 /// What strangers are let in with to the gateway itself: what nobody meant first, then the widest.
 pub(super) fn exposed(search: &Search<'_>) -> Vec<Exposed> {
+    // Of rules that are too many, packets were not told apart as they should be.
+    if search.is_tangled() {
+        return vec![];
+    }
     let mut groups: BTreeMap<(Family, &str, String), Group<'_>> = BTreeMap::new();
     for (id, class) in open(search).filter(|(_, class)| class.destination() == Destination::Gateway) {
         let (rule, span, meant) = decided(search.fate_for_strangers(id));
@@ -67,11 +71,20 @@ fn decided(decision: &Decision<'_>) -> (String, Option<Span>, bool) {
 fn told(group: Group<'_>) -> Exposed {
     let Group { spans, first, rule, span, meant } = group;
     let ports: u32 = spans.iter().map(|span| u32::from(span.end() - span.start()) + 1).sum();
-    let packets = format!("{} over {}", in_words(&merged(spans), protocol(first)), first.family());
+    let from = source_port(&first.words());
+    // Whoever writes that means answers to this machine, and anybody can send from there.
+    let meant = meant && from.is_empty();
+    let packets = format!("{}{from} over {}", in_words(&merged(spans), protocol(first)), first.family());
     let claim = Tape::of(first.packet().source)
         .then(&first.words())
         .claim(format!("strangers are let in with {packets}"), Fate::Accept);
     Exposed { packets, ports, rule, span, meant, claim }
+}
+
+/// Which port packets must be sent from, if only those are let in: ` from port 53`.
+fn source_port(words: &str) -> String {
+    let from = words.split_once(" from ").and_then(|(_, rest)| rest.split(' ').next());
+    from.map(|port| format!(" from port {port}")).unwrap_or_default()
 }
 
 fn merged(mut ranges: Vec<RangeInclusive<u16>>) -> Vec<RangeInclusive<u16>> {
@@ -152,12 +165,19 @@ pub(super) fn leads(class: &Class, service: &ServiceDraft) -> bool {
 
 fn way_around(door: &Door, service: &ServiceDraft, class: &Class) -> Finding {
     let packet = class.packet();
+    let port = match service.host {
+        Host::Via(_, port) if packet.destination != Destination::Gateway => port,
+        _ => service.endpoint.port,
+    };
     let way = match packet.destination {
         Destination::Gateway => format!("over {}", packet.family()),
         Destination::Other(address) => format!("by its own address {address}"),
     };
-    let says = format!("strangers reach {service} of door {} without a knock {way}", door.name);
-    let claim = Tape::of(packet.source).then(&class.words()).claim(&says, Fate::Accept);
+    let words = class.words();
+    let from = source_port(&words);
+    let says = format!("strangers reach {service} of door {} without a knock {way}{from}", door.name);
+    let rest = words.split_once('/').map_or("", |(_, rest)| rest);
+    let claim = Tape::of(packet.source).then(&format!("{port}/{rest}")).claim(&says, Fate::Accept);
     Finding { code: Code::WayAround, risk: Risk::High, says, span: door.span, claim: Some(claim) }
 }
 
@@ -179,4 +199,32 @@ pub(super) fn unreached(program: &Program) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// Rules whose conditions are not all played, and that may let in more, or less, than is told.
+pub(super) fn unplayed(program: &Program) -> Vec<Finding> {
+    let rules = program.chains().iter().flat_map(|chain| &chain.rules);
+    let mut found: Vec<Finding> = vec![];
+    for rule in rules {
+        let Some(words) = rule.when.iter().find_map(opaque) else { continue };
+        let lets_in = matches!(rule.verdict, Some(Verdict::Accept | Verdict::Redirect(_)));
+        let (risk, may) = match lets_in {
+            true => (Risk::Medium, "it may let strangers in, which nothing here tells of"),
+            false => (Risk::Low, "it may drop or ban somebody, which nothing here tells of"),
+        };
+        let says = format!("`{words}` is not played in {}: {may}", rule.origin.what);
+        // A rule of a script can be several of the program.
+        if !found.iter().any(|known| known.span == rule.origin.span && known.says == says) {
+            found.push(Finding { code: Code::NotAudited, risk, says, span: rule.origin.span, claim: None });
+        }
+    }
+    found
+}
+
+fn opaque(condition: &Condition) -> Option<&str> {
+    match condition {
+        Condition::Not(inner) => opaque(inner),
+        Condition::Opaque(words) => Some(words),
+        _ => None,
+    }
 }

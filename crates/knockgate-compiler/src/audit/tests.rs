@@ -82,3 +82,72 @@ fn lists_fill_at_their_capacity_over_their_lifetime() {
     assert_eq!((fill.capacity, fill.stays, fill.entries), (1000, Lifetime::from_secs(10), 1));
     assert!((fill.rate - 100.0).abs() < 1e-9);
 }
+
+/// Rules with a drop at their end, in both families.
+fn rules(lines: &[&str]) -> String {
+    let lines: String = lines.iter().map(|line| format!("add chain=input {line}\n")).collect();
+    format!(
+        "/ip firewall filter\nadd chain=input action=accept connection-state=established,related\n{lines}add chain=input action=drop\n/ipv6 firewall filter\nadd chain=input action=drop\n"
+    )
+}
+
+fn codes(audit: &Audit) -> Vec<Code> {
+    audit.findings().map(|finding| finding.code).collect()
+}
+
+#[test]
+fn stages_that_one_packet_runs_through_are_no_door() {
+    let stage = |ports: &str, list: &str, before: &str| {
+        format!(
+            "action=add-src-to-address-list address-list={list} address-list-timeout=20s protocol=tcp dst-port={ports}{before}"
+        )
+    };
+    let text = rules(&[
+        &stage("5000,6000,7000", "one", ""),
+        &stage("6000,7000", "two", " src-address-list=one"),
+        &stage("7000", "open", " src-address-list=two"),
+        "action=accept protocol=tcp dst-port=22 src-address-list=open",
+    ]);
+    let audit = audit_of(&text);
+    assert!(matches!(&audit.doors[0].way_in, WayIn::Steps { steps, .. } if steps.len() == 1));
+    assert_eq!(audit.doors[0].findings[0].risk, Risk::High);
+    assert!(codes(&audit).contains(&Code::OrderedScan));
+}
+
+#[test]
+fn a_range_as_a_knock_is_opened_by_an_ascending_scan() {
+    let text = rules(&[
+        "action=add-src-to-address-list address-list=one address-list-timeout=15s protocol=tcp dst-port=1000-2000",
+        "action=add-src-to-address-list address-list=open address-list-timeout=1m protocol=tcp dst-port=4321 src-address-list=one",
+        "action=accept protocol=tcp dst-port=8291 src-address-list=open",
+    ]);
+    let audit = audit_of(&text);
+    assert_eq!(codes(&audit)[0], Code::OrderedScan);
+    assert!(!codes(&audit).contains(&Code::MoreThanServices));
+    all_claims_hold(&text);
+}
+
+#[test]
+fn a_stage_that_waits_for_a_list_nobody_fills_never_opens() {
+    let text = rules(&[
+        "action=add-src-to-address-list address-list=one address-list-timeout=15s protocol=tcp dst-port=1000",
+        "action=add-src-to-address-list address-list=open address-list-timeout=1m protocol=tcp dst-port=4321 src-address-list=onee",
+        "action=accept protocol=tcp dst-port=8291 src-address-list=open",
+    ]);
+    assert!(codes(&audit_of(&text)).contains(&Code::NeverOpens));
+}
+
+#[test]
+fn what_is_open_from_one_source_port_is_told_with_that_port() {
+    let text = rules(&["action=accept protocol=tcp src-port=53"]);
+    let audit = audit_of(&text);
+    assert!(audit.exposed[0].packets.contains("from port 53"), "{:?}", audit.exposed);
+    assert!(codes(&audit).contains(&Code::OpenToAll));
+}
+
+#[test]
+fn the_services_of_a_door_are_not_more_than_its_services() {
+    let audit = audit_of(&policy("").replace("\"22/tcp\"", "[\"22/tcp\", \"8291/tcp\"]"));
+    assert!(!codes(&audit).contains(&Code::MoreThanServices));
+    assert!(audit.doors[0].company[0].starts_with("for 30s"), "{:?}", audit.doors[0].company);
+}

@@ -1,6 +1,6 @@
 //! All questions about all doors.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::chance::{Played, chances, curves};
@@ -11,10 +11,11 @@ use super::fill::{Memory, fills};
 use super::numbers::rate;
 use super::play::{Owner, Player, Tape};
 use super::search::{Class, ClassId, Search};
-use super::{Audit, Door, Fill, Finding, Level, Risk, Subject, WayIn, advice, judge, lockout, reach};
+use super::{Audit, Beat, Door, Fill, Finding, Level, Risk, Subject, WayIn, advice, judge, lockout, reach};
 use crate::diag::Code;
 use crate::net::{Destination, Family};
 use crate::policy::ServiceDraft;
+use crate::sim::Fate;
 
 /// Packets of scans that are played for all doors together.
 const BUDGET: u64 = 400_000;
@@ -40,6 +41,7 @@ pub fn audit(subject: &Subject<'_>) -> Audit {
     if subject.policy.is_none() {
         findings.extend(reach::unreached(subject.program));
     }
+    findings.extend(reach::unplayed(subject.program));
     findings.sort_by_key(|finding| finding.risk);
     Audit { doors: all, exposed, fills, findings, limits: limits(subject, &search, &plans) }
 }
@@ -64,6 +66,8 @@ struct View<'v, 'p> {
     rooms: BTreeSet<Memory>,
     /// Packets that some door's knocks open, in the words of a trace.
     opened: BTreeSet<String>,
+    /// Packets that may shut an owner out, for each family.
+    telling: BTreeMap<Family, Vec<String>>,
 }
 
 impl<'v, 'p> View<'v, 'p> {
@@ -76,6 +80,7 @@ impl<'v, 'p> View<'v, 'p> {
             played: Played::new(subject.program, BUDGET),
             rooms: BTreeSet::new(),
             opened: BTreeSet::new(),
+            telling: BTreeMap::new(),
         }
     }
 
@@ -136,12 +141,13 @@ impl<'v, 'p> View<'v, 'p> {
     /// What is so because `owner` gets in.
     fn owned(&mut self, door: &mut Door, owner: &Owner, own: &[String]) {
         self.take_room(owner);
-        let kinds = self.kinds(Family::of(owner.source));
+        let kinds = self.telling(owner.source);
         door.lockouts = lockout::lockouts(&mut self.player, owner, &kinds);
         let asked = self.asked(Family::of(owner.source));
         let words: Vec<String> = asked.iter().map(|class| class.words()).collect();
         let granted = granted(&mut self.player, owner, &words);
-        door.company = company(&granted, self.subject.program, &door.services.join(", "));
+        let grant = door.shape.as_ref().map(|shape| shape.grant);
+        door.company = company(&granted, self.subject.program, &door.services.join(", "), grant);
         door.listener = listener(owner);
         door.findings.extend(self.more(door, owner, own, &asked, &granted));
         self.opened.extend(granted.opened);
@@ -158,7 +164,7 @@ impl<'v, 'p> View<'v, 'p> {
     ) -> Vec<Finding> {
         let mut found = vec![];
         let knocked = owner.knock(Tape::of(owner.source), 0..owner.knocks.len());
-        for other in self.plans.iter().filter(|other| other.name != door.name) {
+        for other in self.plans.iter().filter(|other| may_open(door, other, self.plans.len())) {
             let here =
                 |service: &&ServiceDraft| family(service).is_none_or(|of| of == Family::of(owner.source));
             let services = other.services.iter().filter(here).map(connection);
@@ -169,7 +175,15 @@ impl<'v, 'p> View<'v, 'p> {
             }
         }
         let opened = asked.iter().filter(|class| granted.opened.contains(&class.words()));
-        let wide: Vec<&Class> = opened.copied().filter(|class| class.width() > 1).collect();
+        let services: Vec<&ServiceDraft> = self.plans.iter().flat_map(|plan| &plan.services).collect();
+        let more = |class: &Class| {
+            let own = services.iter().filter(|service| reach::leads(class, service)).count();
+            class.width().saturating_sub(u32::try_from(own).unwrap_or(u32::MAX))
+        };
+        let wide: Vec<(&Class, u32)> = opened.map(|class| (*class, more(class))).collect();
+        // A door that is only known by what it opens has no other service than that.
+        let least = if door.shape.is_some() { 0 } else { 1 };
+        let wide: Vec<(&Class, u32)> = wide.into_iter().filter(|(_, width)| *width > least).collect();
         found.extend(judge::opens_more(door, &wide, knocked));
         found
     }
@@ -180,6 +194,17 @@ impl<'v, 'p> View<'v, 'p> {
         let decisions = self.player.play(&knocked);
         let changes = decisions.iter().flat_map(|decision| &decision.changes);
         self.rooms.extend(changes.filter_map(|change| Memory::of(change, self.subject.program)));
+    }
+
+    /// Those of [`Self::kinds`] that may shut an owner out.
+    fn telling(&mut self, source: IpAddr) -> Vec<String> {
+        let family = Family::of(source);
+        if !self.telling.contains_key(&family) {
+            let kinds = self.kinds(family);
+            let found = lockout::telling(&mut self.player, self.subject.program, source, &kinds);
+            self.telling.insert(family, found);
+        }
+        self.telling[&family].clone()
     }
 
     /// Packets of every kind that anybody may send in a source's name, the commonest first.
@@ -194,7 +219,10 @@ impl<'v, 'p> View<'v, 'p> {
         let search = self.search;
         let ids = search.ids().filter(|id| search.may_enter(*id) && !reach::is_open(search, *id));
         let classes = ids.map(|id| &search.classes()[id.index()]);
-        classes.filter(|class| class.begins() && is_direct(class, family)).collect()
+        let asked: Vec<&Class> = classes.filter(|class| class.begins() && is_direct(class, family)).collect();
+        // Many single ports are many doors' services, which are asked about by their names.
+        let few = asked.len() <= ASKED;
+        asked.into_iter().filter(|class| few || class.width() > 1).collect()
     }
 
     fn direct(&self, family: Family) -> impl Iterator<Item = &'v Class> + use<'v, 'p> {
@@ -215,8 +243,9 @@ impl<'v, 'p> View<'v, 'p> {
             return vec![];
         }
         let search = self.search;
-        let goals: Vec<ClassId> =
+        let goals: BTreeSet<ClassId> =
             search.ids().filter(|id| self.is_unnamed(*id)).chain(self.broken()).take(UNNAMED).collect();
+        let goals: Vec<ClassId> = goals.into_iter().collect();
         let mut doors: Vec<Door> = vec![];
         for (goal, way_in) in goals.iter().zip(search.ways_in(&goals)) {
             let service = search.classes()[goal.index()].range();
@@ -240,35 +269,60 @@ impl<'v, 'p> View<'v, 'p> {
                 self.owned(door, &owner, &[]);
             }
             door.findings.extend(judge::findings(door, None));
+            door.findings.extend(self.in_order(door));
             door.findings.sort_by_key(|finding| finding.risk);
         }
         doors
     }
 
-    /// Classes that rules say a list is let in with, where nobody is.
-    fn broken(&self) -> impl Iterator<Item = ClassId> + use<'v, 'p> {
+    /// Whether a packet of each kind, in the order of their ports, opens a door of no known shape.
+    fn in_order(&mut self, door: &Door) -> Option<Finding> {
+        let owner = self.owner(&door.way_in)?;
+        if owner.knocks.len() < 2 {
+            return None;
+        }
+        let direct = self.direct(Family::of(owner.source)).filter(|class| class.begins());
+        let ends = direct.flat_map(|class| class.spans().iter().map(move |span| (span.start(), class)));
+        let mut ports: Vec<(u16, String)> = ends.map(|(port, class)| (*port, class.words())).collect();
+        ports.sort_unstable();
+        let up: Vec<String> = ports.into_iter().map(|(_, words)| words).collect();
+        let down: Vec<String> = up.iter().rev().cloned().collect();
+        for (what, packets) in [("an ascending scan", up), ("a descending scan", down)] {
+            let tape = Tape::of(owner.source).all(&packets).then(&owner.connection);
+            if self.player.ends_well(&tape) {
+                let claim = tape.claim(format!("{what} opens door {}", door.name), Fate::Accept);
+                return Some(judge::opened_in_order(door, what, claim));
+            }
+        }
+        None
+    }
+
+    /// Classes that rules say a list is let in with, and that belong to no door.
+    fn broken(&self) -> impl Iterator<Item = ClassId> {
         let search = self.search;
         let source = search.stranger(Family::V4);
         let promised = promised(self.subject.program).into_iter();
         let program = self.subject.program;
         let classes = promised
             .filter_map(move |words| search.class_of(&Tape::of(source).then(&words).first_packet(program)?));
-        classes.filter(move |id| !search.may_enter(*id))
+        classes.filter(|id| !self.is_named(*id) && !reach::is_open(search, *id))
     }
 
     /// Whether a source may be let in with it that a stranger is not, and no door says so.
     fn is_unnamed(&self, id: ClassId) -> bool {
         let class = &self.search.classes()[id.index()];
-        let named = || {
-            let services = self.plans.iter().flat_map(|plan| &plan.services);
-            services.into_iter().any(|service| reach::leads(class, service))
-        };
         class.begins()
             && !class.comes_from_elsewhere()
             && self.search.may_enter(id)
             && !reach::is_open(self.search, id)
-            && !named()
-            && !self.opened.contains(&class.words())
+            && !self.is_named(id)
+    }
+
+    /// Whether some door opens it.
+    fn is_named(&self, id: ClassId) -> bool {
+        let class = &self.search.classes()[id.index()];
+        let mut services = self.plans.iter().flat_map(|plan| &plan.services);
+        services.any(|service| reach::leads(class, service)) || self.opened.contains(&class.words())
     }
 }
 
@@ -280,8 +334,24 @@ fn is_same(one: &WayIn, other: &WayIn) -> bool {
     }
 }
 
+/// Whether the knocks of `door` may open `other`. Of many doors, only those are tried whose knocks are
+/// all among them.
+fn may_open(door: &Door, other: &Plan, plans: usize) -> bool {
+    const FEW: usize = 64;
+    let contained = || {
+        let own = |beat: &Beat| {
+            door.shape.iter().flat_map(|shape| &shape.knocks).any(|known| known.knock == beat.knock)
+        };
+        other.shape.knocks.iter().all(own)
+    };
+    other.name != door.name && (plans <= FEW || contained())
+}
+
 /// Ways in without a door that are looked for.
 const UNNAMED: usize = 64;
+
+/// Classes that are asked about whatever their width.
+const ASKED: usize = 256;
 
 /// Whether its packets come to the gateway itself by an outside interface.
 fn is_direct(class: &Class, family: Family) -> bool {

@@ -771,6 +771,23 @@ add chain=input action=add-src-to-address-list address-list=open address-list-ti
 add chain=input action=add-src-to-address-list address-list=b address-list-timeout=20m protocol=tcp dst-port=333
 add chain=input action=drop
 "#);
+    ShortCooldown "A018" "a cooldown that is shorter than a window"
+        "A wrong knock makes a source wait, but the knocks it has made are remembered for longer than that. So someone who searches slowly loses nothing: after each wait the search goes on from the same stage. Let the cooldown be at least as long as the longest window."
+        Some(r#"outside = ["eth0"]
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+wrong = "cooldown 1s"
+"#);
+    NotAudited "A019" "a rule that is not played"
+        "The rule asks for something that the simulator has no model of, and so does as if it never held. What the rule lets in is not among what is open, and what it drops is not missing there. Look at it yourself."
+        Some(r#"/ip firewall filter
+add chain=input action=accept protocol=tcp dst-port=22 limit=5,10:packet
+add chain=input action=drop
+/ipv6 firewall filter
+add chain=input action=drop
+"#);
     BadTrace "T001" "a line of a trace that cannot be read"
         "A trace has a packet a line: `TIME SOURCE KNOCK [words]`, for example `0s 198.51.100.7 333/tcp` or `2s 2001:db8::7 22/tcp ack`. Times never go back. Words are TCP flags (without any: `syn`), `in IFACE`, `to ADDRESS`, `size N`, `ttl N`, `frag` and `ext`; `#` begins a comment."
         None;

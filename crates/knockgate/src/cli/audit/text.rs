@@ -137,7 +137,7 @@ fn attack(paper: &mut Paper, door: &Door) {
     paper.paragraph(4, &attack.how);
     if !attack.times.is_empty() {
         paper.gap();
-        let columns = [("packets", Side::Right), ("from", Side::Left), ("takes, on average", Side::Left)];
+        let columns = [("packets", Side::Right), ("from", Side::Left), (words::takes(attack), Side::Left)];
         let rows: Vec<_> = attack.times.iter().map(|time| words::time(time).to_vec()).collect();
         paper.table(4, &columns, &rows);
     }
@@ -177,7 +177,7 @@ fn gateway(paper: &mut Paper, page: &Page<'_>) {
     let Audit { exposed, fills, findings, limits, .. } = page.audit;
     paper.title("The gateway", "");
     if exposed.is_empty() {
-        paper.paragraph(2, "Nothing is open without a knock.");
+        paper.paragraph(2, "Nothing that was played is open without a knock.");
     }
     let open = exposed.iter().map(|exposed| {
         let line = page.line(exposed.span).map(|line| format!(" (line {line})")).unwrap_or_default();

@@ -101,6 +101,11 @@ pub fn step(step: &Step) -> String {
     format!("{}{}{}", step.what, width.unwrap_or_default(), after.unwrap_or_default())
 }
 
+/// What the times of an attack are: for certain, unless it takes luck to get past traps.
+pub fn takes(attack: &Attack) -> &'static str {
+    if attack.sources > 1.0 { "takes, on average" } else { "takes, for certain" }
+}
+
 /// What an attack costs: for whom, and what.
 pub fn costs(attack: &Attack) -> Vec<(&'static str, String)> {
     let mut rows = vec![

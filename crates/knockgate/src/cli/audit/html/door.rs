@@ -111,9 +111,11 @@ fn attack(markup: &mut String, door: &Door) {
     if attack.times.is_empty() {
         return;
     }
-    markup.push_str(
+    put!(
+        *markup,
         "<div class=\"beside\">\n<table>\n<thead><tr><th scope=\"col\" class=\"number\">Packets</th>\
-         <th scope=\"col\">From</th><th scope=\"col\">Takes, on average</th></tr></thead>\n<tbody>\n",
+         <th scope=\"col\">From</th><th scope=\"col\">{}</th></tr></thead>\n<tbody>\n",
+        words::takes(attack)
     );
     for [rate, who, takes] in attack.times.iter().map(words::time) {
         put!(*markup, "<tr><td class=\"number\">{rate}</td><td>{who}</td><td>{takes}</td></tr>\n");

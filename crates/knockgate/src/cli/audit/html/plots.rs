@@ -86,7 +86,7 @@ pub fn of_attack(door: &Door) -> Option<String> {
     let plot = Plot {
         title: "An attack, by its rate".to_owned(),
         x: Axis::decades("packets a second, of all sources together", some(xs.into_iter())?, 12),
-        y: Axis::durations("how long it takes, on average", some(ys.into_iter())?),
+        y: Axis::durations("how long it takes", some(ys.into_iter())?),
         lines,
         mark: None,
     };
