@@ -156,7 +156,7 @@ fn order(shape: &Shape) -> Option<Advice> {
     let ports: Vec<Endpoint> = shape.ports().collect();
     let sorted = ports.is_sorted_by(|one, next| one.port < next.port)
         || ports.is_sorted_by(|one, next| one.port > next.port);
-    let harmful = shape.wrong == Wrong::Ignore && shape.knocks.len() > 1 && ports.len() == shape.knocks.len();
+    let harmful = shape.wrong == Wrong::Ignore && shape.knocks.len() > 2 && ports.len() == shape.knocks.len();
     (sorted && harmful).then(|| Advice {
         edit: "another order of the knocks, neither ascending nor descending".to_owned(),
         gives: "no ordered scan makes all of them in one pass".to_owned(),

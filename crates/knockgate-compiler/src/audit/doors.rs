@@ -101,7 +101,11 @@ pub(super) fn promised(program: &Program) -> BTreeSet<String> {
     let rules = program.chains().iter().flat_map(|chain| &chain.rules);
     let accepting = rules.filter(|rule| rule.verdict == Some(Verdict::Accept));
     let listed = |condition: &Condition| matches!(condition, Condition::Listed(list) if program[*list].timed.is_some());
-    let listing = accepting.filter(|rule| rule.when.iter().any(listed));
+    // What is only for some sources, or for IPv6, is not promised to a stranger over IPv4.
+    let narrow = |condition: &Condition| {
+        matches!(condition, Condition::Source(_) | Condition::Family(Family::V6) | Condition::Opaque(_))
+    };
+    let listing = accepting.filter(|rule| rule.when.iter().any(listed) && !rule.when.iter().any(narrow));
     listing.filter_map(|rule| rule.when.iter().find_map(first_port)).collect()
 }
 

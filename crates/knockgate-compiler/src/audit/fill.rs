@@ -104,7 +104,7 @@ fn fill(
     let means = match knocking.contains(&memory) {
         true => "nobody new gets through the knocks until entries run out; grants and connections go on",
         false if knocking.is_empty() => "nobody new gets on it until entries run out",
-        false => "traps and bans take up nobody new; knocks, grants and connections go on",
+        false => "nobody new gets on it, so what it is for, such as bans, is left undone; connections go on",
     };
     Some(Fill {
         list: memory.name(program).to_owned(),

@@ -64,6 +64,12 @@ pub(super) fn opens_more(door: &Door, more: &[(&Class, u32)], knocked: Tape) -> 
     Some(Finding { claim, ..about(door, Code::MoreThanServices, Risk::High, says) })
 }
 
+/// That the grant of a door does not open one of its services.
+pub(super) fn never_reached(door: &Door, service: &str) -> Finding {
+    let says = format!("door {} never opens {service}: no packets let anybody in to it", door.name);
+    about(door, Code::NeverOpens, Risk::High, says)
+}
+
 /// A finding about a door, without packets that show it.
 pub(super) fn about(door: &Door, code: Code, risk: Risk, says: String) -> Finding {
     Finding { code, risk, says, span: door.span, claim: None }
@@ -108,7 +114,8 @@ fn short_cooldown(door: &Door, shape: &Shape) -> Option<Finding> {
 
 fn ordered(door: &Door, shape: &Shape, owner: Option<&Owner>) -> Option<Finding> {
     let certain = |order: Order| {
-        let scans = door.chances.iter().filter(move |chance| chance.scan.order == order);
+        let once = |chance: &&Chance| chance.scan.order == order && chance.scan.tries == 1;
+        let scans = door.chances.iter().filter(once);
         scans.max_by(|one, other| one.probability.total_cmp(&other.probability)).is_some_and(is_even)
     };
     let kinds = [
@@ -166,7 +173,7 @@ fn lucky(door: &Door) -> Option<Finding> {
 fn sweeps(door: &Door, shape: &Shape) -> Option<Finding> {
     let attack = door.attack.as_ref().filter(|_| shape.wrong == Wrong::Ignore)?;
     let says = format!(
-        "wrong knocks cost nothing, so {} packets open door {} for certain",
+        "wrong knocks cost nothing, so {} packets, from where no trap bans, open door {} for certain",
         count(attack.certain),
         door.name
     );

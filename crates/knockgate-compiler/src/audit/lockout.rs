@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use super::fill::Memory;
 use super::play::{Owner, Player, Tape, until};
 use super::{Hits, Lockout};
+use crate::policy::limit;
 use crate::program::Program;
 use crate::sim::Fate;
 use crate::time::{Lifetime, Moment};
@@ -60,28 +61,28 @@ fn foreign(owner: &Owner, kinds: &[String]) -> Vec<String> {
     kinds.iter().filter(|words| !own(words)).cloned().collect()
 }
 
-/// Kinds of packets, of those with the same effect only some.
-const ALIKE: usize = 16;
+/// Kinds of packets, of those with the same effect only some: as many as a policy has traps.
+const ALIKE: usize = limit::TRAPS;
 
-/// Of `kinds`, the widest first, those that may matter to an owner: the widest ones, which are wrong
-/// knocks, and those that change something by themselves. Among those that take room in the same
-/// memory for as long, [`ALIKE`] stand for all.
+/// Of `kinds`, each with whether it may change anything, those that may matter to an owner: the first
+/// ones, which are the widest and so wrong knocks, and those that may. Among those that take room
+/// in the same memory for as long, if their source is new, [`ALIKE`] stand for all.
 pub(super) fn telling(
     player: &mut Player<'_>,
     program: &Program,
     source: IpAddr,
-    kinds: &[String],
+    kinds: &[(String, bool)],
 ) -> Vec<String> {
     let mut seen: BTreeMap<Vec<(Memory, Moment)>, usize> = BTreeMap::new();
-    let mut found: Vec<String> = kinds.iter().take(WIDEST).cloned().collect();
-    for words in kinds.iter().skip(WIDEST) {
+    let mut found: Vec<String> = kinds.iter().take(WIDEST).map(|(words, _)| words.clone()).collect();
+    for (words, _) in kinds.iter().skip(WIDEST).filter(|(_, changes)| *changes) {
         let played = player.play(&Tape::of(source).then(words));
         let changes = played.iter().flat_map(|decision| &decision.changes);
         let effect: Vec<(Memory, Moment)> =
             changes.filter_map(|change| Some((Memory::of(change, program)?, until(change)?))).collect();
         let count = seen.entry(effect.clone()).or_default();
         *count += 1;
-        if !effect.is_empty() && *count <= ALIKE {
+        if *count <= ALIKE {
             found.push(words.clone());
         }
     }
@@ -93,10 +94,7 @@ const WIDEST: usize = 8;
 
 /// Few of `packets` that shut the owner out when they come then; `None` if not even all of them do.
 fn least(player: &mut Player<'_>, owner: &Owner, when: When, packets: &[String]) -> Option<Vec<String>> {
-    if packets.is_empty() || !is_shut(player, owner, when, packets) {
-        return None;
-    }
-    let mut left = packets.to_vec();
+    let mut left = shutting(player, owner, when, packets)?;
     let mut size = left.len().div_ceil(2);
     loop {
         let mut start = 0;
@@ -113,6 +111,17 @@ fn least(player: &mut Player<'_>, owner: &Owner, when: When, packets: &[String])
         }
         size = size.div_ceil(2);
     }
+}
+
+/// All of `packets`, the other way round, or one of them: whichever shuts the owner out. All together may
+/// not where one does, for some spare their source what others would bring it.
+fn shutting(player: &mut Player<'_>, owner: &Owner, when: When, packets: &[String]) -> Option<Vec<String>> {
+    if packets.is_empty() {
+        return None;
+    }
+    let reversed: Vec<String> = packets.iter().rev().cloned().collect();
+    let sets = [packets.to_vec(), reversed].into_iter().chain(packets.iter().map(|one| vec![one.clone()]));
+    sets.into_iter().find(|set| is_shut(player, owner, when, set))
 }
 
 fn is_shut(player: &mut Player<'_>, owner: &Owner, when: When, packets: &[String]) -> bool {
@@ -170,10 +179,14 @@ fn what(hits: Hits) -> &'static str {
 
 /// How long after the packets the owner's knocks do not open; `None` if they do at once.
 fn lasts(player: &mut Player<'_>, owner: &Owner, when: When, packets: &[String]) -> Option<Lifetime> {
-    let over = match when {
-        When::Between(count) => owner.knock(Tape::of(owner.source), 0..count).all(packets),
-        _ => Tape::of(owner.source).all(packets),
+    let start = Tape::of(owner.source);
+    let before = match when {
+        When::Before => start,
+        When::Between(count) => owner.knock(start, 0..count),
+        When::Granted => owner.knock(start, 0..owner.knocks.len()),
+        When::Connected => owner.enter(start),
     };
+    let over = before.all(packets);
     if player.ends_well(&owner.enter(over.clone())) {
         return None;
     }

@@ -70,11 +70,13 @@ fn decided(decision: &Decision<'_>) -> (String, Option<Span>, bool) {
 
 fn told(group: Group<'_>) -> Exposed {
     let Group { spans, first, rule, span, meant } = group;
+    let spans = merged(spans);
     let ports: u32 = spans.iter().map(|span| u32::from(span.end() - span.start()) + 1).sum();
     let from = source_port(&first.words());
     // Whoever writes that means answers to this machine, and anybody can send from there.
-    let meant = meant && from.is_empty();
-    let packets = format!("{}{from} over {}", in_words(&merged(spans), protocol(first)), first.family());
+    let single = ports <= FEW || protocol(first) == "ping";
+    let meant = meant && from.is_empty() && single;
+    let packets = format!("{}{from} over {}", in_words(&spans, protocol(first)), first.family());
     let claim = Tape::of(first.packet().source)
         .then(&first.words())
         .claim(format!("strangers are let in with {packets}"), Fate::Accept);

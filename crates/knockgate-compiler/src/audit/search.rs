@@ -100,6 +100,11 @@ impl<'p> Search<'p> {
         &self.strangers[class.index()]
     }
 
+    /// Whether its packets may change what is known of a source, wherever that stands.
+    pub fn may_change(&self, class: ClassId) -> bool {
+        !self.deeds[class.index()].writes.is_empty()
+    }
+
     /// Whether there is a rule, or an end of rules, that could let it in.
     pub fn may_enter(&self, class: ClassId) -> bool {
         !self.deeds[class.index()].entrances.is_empty()

@@ -151,3 +151,26 @@ fn the_services_of_a_door_are_not_more_than_its_services() {
     assert!(!codes(&audit).contains(&Code::MoreThanServices));
     assert!(audit.doors[0].company[0].starts_with("for 30s"), "{:?}", audit.doors[0].company);
 }
+
+#[test]
+fn a_ban_is_told_though_another_door_would_spare_its_source() {
+    let text = policy(
+        "[door.other]\nknock = \"100/tcp\"\nopens = \"80/tcp\"\n[traps]\nports = \"666/tcp\"\nstrikes = 1\n",
+    );
+    let audit = audit_of(&text);
+    let lockouts = &audit.doors.iter().find(|door| door.name == "ssh").expect("a door").lockouts;
+    assert!(lockouts.iter().any(|lockout| !lockout.between), "{lockouts:?}");
+}
+
+#[test]
+fn a_door_over_ipv6_alone_opens() {
+    let text = rules(&[
+        "action=add-src-to-address-list address-list=one address-list-timeout=15s protocol=tcp dst-port=1000",
+        "action=add-src-to-address-list address-list=open address-list-timeout=1m protocol=tcp dst-port=4321 src-address-list=one",
+        "action=accept protocol=tcp dst-port=8291 src-address-list=open",
+    ]);
+    let text = text.replace("/ipv6", "/other").replace("/ip ", "/ipv6 ").replace("/other", "/ip");
+    let audit = audit_of(&text);
+    assert!(matches!(audit.doors[0].way_in, WayIn::Steps { .. }), "{:?}", audit.doors[0].way_in);
+    all_claims_hold(&text);
+}

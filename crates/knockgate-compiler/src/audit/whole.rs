@@ -24,14 +24,14 @@ const BUDGET: u64 = 400_000;
 pub fn audit(subject: &Subject<'_>) -> Audit {
     let search = Search::new(subject.program);
     let plans = doors(subject);
-    let goals: Vec<Option<ClassId>> = plans.iter().map(|plan| goal(subject, &search, plan)).collect();
-    let known: Vec<ClassId> = goals.iter().flatten().copied().collect();
+    let goals: Vec<Vec<Goal>> = plans.iter().map(|plan| goals(subject, &search, plan)).collect();
+    let known: Vec<ClassId> = goals.iter().flatten().flat_map(|goal| &goal.classes).copied().collect();
     let mut ways = search.ways_in(&known).into_iter();
     let mut view = View::new(subject, &search, &plans);
     let mut all = vec![];
-    for (plan, goal) in plans.iter().zip(&goals) {
-        let way_in = goal.and_then(|_| ways.next()).unwrap_or(WayIn::NotFound { states: 0 });
-        all.push(view.door(plan, *goal, way_in));
+    for (plan, goals) in plans.iter().zip(goals) {
+        let ways = goals.into_iter().map(|goal| best(goal, &mut ways)).collect();
+        all.push(view.door(plan, ways));
     }
     all.extend(view.unnamed());
     let exposed = reach::exposed(&search);
@@ -42,17 +42,46 @@ pub fn audit(subject: &Subject<'_>) -> Audit {
         findings.extend(reach::unreached(subject.program));
     }
     findings.extend(reach::unplayed(subject.program));
+    findings.extend(search.is_tangled().then(tangled));
     findings.sort_by_key(|finding| finding.risk);
-    Audit { doors: all, exposed, fills, findings, limits: limits(subject, &search, &plans) }
+    Audit { doors: all, exposed, fills, findings, limits: limits(subject, &plans) }
 }
 
-/// The class of the packets that are to be let in by a door.
-fn goal(subject: &Subject<'_>, search: &Search<'_>, plan: &Plan) -> Option<ClassId> {
-    let service = plan.services.first()?;
-    let family = family(service).unwrap_or(Family::V4);
-    let source = search.stranger(family);
-    let packet = Tape::of(source).then(&connection(service)).first_packet(subject.program)?;
-    search.class_of(&packet)
+/// A service of a door, with the classes of the packets that begin connections to it.
+struct Goal {
+    service: String,
+    classes: Vec<ClassId>,
+}
+
+/// What the door is to open, over each family.
+fn goals(subject: &Subject<'_>, search: &Search<'_>, plan: &Plan) -> Vec<Goal> {
+    let class = |service: &ServiceDraft, over: Family| {
+        let tape = Tape::of(search.stranger(over)).then(&connection(service));
+        search.class_of(&tape.first_packet(subject.program)?)
+    };
+    let goal = |service: &ServiceDraft| {
+        let families = Family::BOTH.into_iter().filter(|of| family(service).is_none_or(|only| only == *of));
+        Goal { service: service.to_string(), classes: families.filter_map(|of| class(service, of)).collect() }
+    };
+    plan.services.iter().map(goal).collect()
+}
+
+/// A service with the way in to it, and the class that it leads to.
+type Way = (String, Option<ClassId>, WayIn);
+
+/// The way in over the family where there is one; [`WayIn::Never`] only if there is none over any.
+fn best(goal: Goal, ways: &mut impl Iterator<Item = WayIn>) -> Way {
+    let rank = |way: &WayIn| match way {
+        WayIn::Steps { .. } => 0,
+        WayIn::Open(_) => 1,
+        WayIn::NotFound { .. } => 2,
+        WayIn::Never => 3,
+    };
+    let found: Vec<(ClassId, WayIn)> = goal.classes.into_iter().zip(ways).collect();
+    match found.into_iter().min_by_key(|(_, way)| rank(way)) {
+        Some((class, way)) => (goal.service, Some(class), way),
+        None => (goal.service, None, WayIn::NotFound { states: 0 }),
+    }
 }
 
 /// What is asked of door after door.
@@ -84,30 +113,44 @@ impl<'v, 'p> View<'v, 'p> {
         }
     }
 
-    fn door(&mut self, plan: &Plan, goal: Option<ClassId>, way_in: WayIn) -> Door {
-        let shape = plan.shape.clone();
+    fn door(&mut self, plan: &Plan, ways: Vec<Way>) -> Door {
+        let mut ways = ways.into_iter();
+        let (_, goal, way_in) = ways.next().unwrap_or((String::new(), None, WayIn::NotFound { states: 0 }));
         let mut door = self.drawn(plan.name.clone(), way_in);
         door.span = plan.span;
         door.services = plan.services.iter().map(ToString::to_string).collect();
         let owner = self.owner(&door.way_in);
-        if let Some(service) = goal.map(|goal| self.search.classes()[goal.index()].packet().clone()) {
-            door.chances = chances(&shape, &service, &mut self.played);
+        // A door that never opens has no strength.
+        if door.way_in != WayIn::Never {
+            self.measure(&mut door, plan, goal);
         }
-        door.curves = curves(&shape, &mut self.played);
-        door.attack = Some(attack(&shape));
-        door.shape = Some(shape);
         if let Some(owner) = &owner {
             self.owned(&mut door, owner, &plan.services.iter().map(connection).collect::<Vec<_>>());
         }
         if let Some(shape) = &door.shape {
             door.advice = advice::advice(shape, &door.lockouts, &mut self.played);
         }
+        let unreached = ways.filter(|(_, _, way)| *way == WayIn::Never && door.way_in != WayIn::Never);
+        let unreached: Vec<Finding> =
+            unreached.map(|(service, ..)| judge::never_reached(&door, &service)).collect();
+        door.findings.extend(unreached);
         door.findings.extend(judge::findings(&door, owner.as_ref()));
         door.findings.extend(reach::around(self.search, &door, &plan.services));
         let doubts: Vec<Finding> = plan.doubts.iter().map(|doubt| judge::doubt(&door, doubt)).collect();
         door.findings.extend(doubts);
         door.findings.sort_by_key(|finding| finding.risk);
         door
+    }
+
+    /// What follows from the shape of the door.
+    fn measure(&mut self, door: &mut Door, plan: &Plan, goal: Option<ClassId>) {
+        let shape = plan.shape.clone();
+        if let Some(service) = goal.map(|goal| self.search.classes()[goal.index()].packet().clone()) {
+            door.chances = chances(&shape, &service, &mut self.played);
+        }
+        door.curves = curves(&shape, &mut self.played);
+        door.attack = Some(attack(&shape));
+        door.shape = Some(shape);
     }
 
     /// A door of which only the way in is known.
@@ -207,11 +250,15 @@ impl<'v, 'p> View<'v, 'p> {
         self.telling[&family].clone()
     }
 
-    /// Packets of every kind that anybody may send in a source's name, the commonest first.
-    fn kinds(&self, family: Family) -> Vec<String> {
-        let mut classes: Vec<&Class> = self.direct(family).collect();
-        classes.sort_by_key(|class| (!class.begins(), u32::MAX - class.width()));
-        classes.iter().map(|class| class.words()).collect()
+    /// Packets of every kind that anybody may send in a source's name, the commonest first, each with
+    /// whether it may change anything.
+    fn kinds(&self, family: Family) -> Vec<(String, bool)> {
+        let search = self.search;
+        let ids = search.ids().map(|id| (id, &search.classes()[id.index()]));
+        let mut kinds: Vec<(ClassId, &Class)> =
+            ids.filter(|(_, class)| class.family() == family && !class.comes_from_elsewhere()).collect();
+        kinds.sort_by_key(|(_, class)| (!class.begins(), u32::MAX - class.width()));
+        kinds.into_iter().map(|(id, class)| (class.words(), search.may_change(id))).collect()
     }
 
     /// Classes that some source may be let in with, and strangers are not.
@@ -229,10 +276,15 @@ impl<'v, 'p> View<'v, 'p> {
         self.search.classes().iter().filter(move |class| is_direct(class, family))
     }
 
+    fn changing(&self, family: Family) -> Vec<String> {
+        let kinds = self.kinds(family).into_iter();
+        kinds.filter(|(_, changes)| *changes).map(|(words, _)| words).collect()
+    }
+
     fn fills(&mut self) -> Vec<Fill> {
         let families = [Family::V4, Family::V6];
         let packets: Vec<(IpAddr, Vec<String>)> =
-            families.map(|family| (self.search.stranger(family), self.kinds(family))).into();
+            families.map(|family| (self.search.stranger(family), self.changing(family))).into();
         let rooms: Vec<Memory> = self.rooms.iter().copied().collect();
         fills(&mut self.player, self.subject.program, &packets, &rooms)
     }
@@ -380,19 +432,23 @@ fn easily_filled(fill: &Fill) -> Option<Finding> {
     })
 }
 
+/// That there was too much to look at.
+fn tangled() -> Finding {
+    Finding {
+        code: Code::NotAudited,
+        risk: Risk::High,
+        says: "the rules are too many to follow packets through them: what is open, and how to get in, is not known"
+            .to_owned(),
+        span: None,
+        claim: None,
+    }
+}
+
 /// What was not looked at.
-fn limits(subject: &Subject<'_>, search: &Search<'_>, plans: &[Plan]) -> Vec<String> {
+fn limits(subject: &Subject<'_>, plans: &[Plan]) -> Vec<String> {
     let mut limits = vec![];
     let outside: Vec<&str> = subject.program.outside().iter().map(|interface| interface.as_str()).collect();
-    limits.push(format!(
-        "packets that come in by {} were looked at, and what the rules say of others only where they name no interface",
-        outside.join(", ")
-    ));
-    if search.is_tangled() {
-        limits.push(
-            "the rules are too many to follow all packets through them: ways in may be missing".to_owned(),
-        );
-    }
+    limits.push(format!("packets that come in by {} were played, and no others", outside.join(", ")));
     if subject.policy.is_none() && plans.is_empty() {
         limits.push(
             "no sequence of knocks was recognised in the rules, so there are no probabilities".to_owned(),

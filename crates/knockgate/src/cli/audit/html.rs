@@ -46,7 +46,9 @@ fn header(markup: &mut String, page: &Page<'_>) {
     let doors = counted(u32::try_from(page.audit.doors.len()).unwrap_or(u32::MAX), "door", "doors");
     let exposed = &page.audit.exposed;
     let open = match exposed.iter().filter(|exposed| !exposed.meant).count() {
-        0 if exposed.is_empty() => "Nothing that was played is open without a knock.".to_owned(),
+        0 if exposed.is_empty() => {
+            "Nothing that was played is open on the gateway itself without a knock.".to_owned()
+        }
         0 => "What is open without a knock is meant to be.".to_owned(),
         some => format!("{some} of what is open without a knock is not said to be meant so."),
     };

@@ -177,7 +177,7 @@ fn gateway(paper: &mut Paper, page: &Page<'_>) {
     let Audit { exposed, fills, findings, limits, .. } = page.audit;
     paper.title("The gateway", "");
     if exposed.is_empty() {
-        paper.paragraph(2, "Nothing that was played is open without a knock.");
+        paper.paragraph(2, "Nothing that was played is open on the gateway itself without a knock.");
     }
     let open = exposed.iter().map(|exposed| {
         let line = page.line(exposed.span).map(|line| format!(" (line {line})")).unwrap_or_default();
