@@ -94,6 +94,11 @@ impl<'r> Drafter<'r> {
             let list = self.builder.static_list(&format!("fixed {index}"), members);
             self.lists.push(list);
         }
+        // Nobody manages it here, so it stays empty.
+        if self.rng.chance(50) {
+            let capacity = self.capacity();
+            self.lists.push(self.builder.managed_list("managed", capacity));
+        }
         for index in 0..1 + self.rng.below(3) {
             let shared = self.rng.chance(60);
             let capacity = self.capacity();
@@ -172,7 +177,8 @@ impl<'r> Drafter<'r> {
         let rng = &mut *self.rng;
         match rng.below(20) {
             2 | 3 if place == Place::Raw => Condition::ToGateway,
-            3 if rng.chance(30) => Condition::Redirected,
+            3 if rng.chance(20) => Condition::Redirected,
+            3 if rng.chance(20) => Condition::Cut,
             18 if place == Place::Forward => Condition::DestinationListed(rng.pick(&self.lists)),
             0 => Condition::From(interfaces(rng)),
             1 => Condition::Size(if rng.chance(50) { 0..=60 } else { 61..=84 }),

@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod console;
-mod hash;
+pub mod hash;
 pub mod net;
 pub mod random;
 pub mod time;

@@ -118,9 +118,9 @@ pub struct Unlifted {
 }
 
 /// The doors of `program`, and why its other rules are none. Takes bounded time: of a program that is
-/// too tangled for that, less is found, and it says so.
+/// too tangled for that, less is found, and it says so. Lists that people manage are no part of a policy.
 pub fn lift(program: &Program) -> Lifted {
-    whole::whole(program)
+    whole::whole(&program.clone().left_alone())
 }
 
 impl Doubt {

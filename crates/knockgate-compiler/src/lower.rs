@@ -1,10 +1,11 @@
 //! From a policy to the program that carries it out. Total: every policy has one.
 //!
 //! Three chains are entered by packets. `input` decides over packets for the gateway, in this
-//! order: what does not come from outside; established connections; what keeps the link alive;
-//! allowed and granted sources to their services; public ports; banned sources; then traps and
-//! knocks, for packets that count as such; and the end, where everything else from outside
-//! vanishes, knocks too. `prerouting` and `forward` exist only for services on hosts behind.
+//! order: what does not come from outside; connections cut by hand; established ones; what keeps the
+//! link alive; allowed and granted sources to their services; sources banned by hand; public ports;
+//! banned sources; then traps and knocks, for packets that count as such; and the end, where
+//! everything else from outside vanishes, knocks too. `prerouting` and `forward` exist only for
+//! services on hosts behind.
 
 mod knocks;
 mod services;
@@ -29,11 +30,29 @@ pub fn lower(policy: &Policy) -> Program {
     lowering.builder.seal().expect("every chain is jumped to once, and only from earlier ones")
 }
 
+/// The list of what people let in while a policy is in force.
+pub const ALLOWED_BY_HAND: &str = "allowed-by-hand";
+/// The list of what people keep out while a policy is in force.
+pub const BANNED_BY_HAND: &str = "banned-by-hand";
+
+/// What the list of a door's grants is called.
+pub fn grant_list(door: &str) -> String {
+    format!("grant {door}")
+}
+
+/// What the list of those is called that hold any grant of this length.
+pub fn guest_list(length: Lifetime) -> String {
+    format!("guest {length}")
+}
+
 struct Lowering<'p> {
     policy: &'p Policy,
     builder: Builder,
     allow: Option<ListId>,
     exempt: Option<ListId>,
+    /// What people allow and ban by hand while the policy is in force.
+    allowed_by_hand: ListId,
+    banned_by_hand: ListId,
     /// The grant list of each door, in the policy's order.
     grants: Vec<ListId>,
     /// For each length of grant, the sources that hold any of that length: they are never banned.
@@ -48,11 +67,13 @@ impl<'p> Lowering<'p> {
         };
         let allow = static_list("allow", policy.allow());
         let exempt = static_list("exempt", policy.exempt());
+        let allowed_by_hand = builder.managed_list(ALLOWED_BY_HAND, policy.sources());
+        let banned_by_hand = builder.managed_list(BANNED_BY_HAND, policy.sources());
         let pool = builder.pool("grants", policy.sources(), true);
         let grants = policy
             .doors()
             .iter()
-            .map(|door| builder.timed_list(&format!("grant {}", door.name), pool, ADDRESS))
+            .map(|door| builder.timed_list(&grant_list(&door.name), pool, ADDRESS))
             .collect();
         let mut guests = BTreeMap::new();
         if policy.traps().is_some() {
@@ -60,10 +81,10 @@ impl<'p> Lowering<'p> {
             for door in policy.doors() {
                 guests
                     .entry(door.grant)
-                    .or_insert_with(|| builder.timed_list(&format!("guest {}", door.grant), pool, ADDRESS));
+                    .or_insert_with(|| builder.timed_list(&guest_list(door.grant), pool, ADDRESS));
             }
         }
-        Self { policy, builder, allow, exempt, grants, guests }
+        Self { policy, builder, allow, exempt, allowed_by_hand, banned_by_hand, grants, guests }
     }
 
     fn rule(
@@ -86,6 +107,8 @@ impl<'p> Lowering<'p> {
         let services = self.services();
         let to_gateway = vec![Condition::ToGateway];
         self.rule(input, always("services behind doors"), to_gateway, vec![], Some(Verdict::Jump(services)));
+        let banned_by_hand = vec![Condition::Listed(self.banned_by_hand)];
+        self.rule(input, always("sources banned by hand"), banned_by_hand, vec![], Some(Verdict::Drop));
         if !self.policy.public().is_empty() {
             let public = vec![Condition::To(self.policy.public().clone())];
             self.rule(input, always("public ports"), public, vec![], Some(Verdict::Accept));
@@ -106,6 +129,8 @@ impl<'p> Lowering<'p> {
     fn preamble(&mut self, chain: ChainId) {
         let inside = vec![Condition::From(self.policy.outside().to_vec()).negated()];
         self.rule(chain, always("not from outside"), inside, vec![], Some(Verdict::Accept));
+        let cut = vec![Condition::Cut];
+        self.rule(chain, always("connections cut by hand"), cut, vec![], Some(Verdict::Drop));
         let states = States::of(&[State::Established, State::Related]);
         let known = vec![Condition::State(states)];
         self.rule(chain, always("established connections"), known, vec![], Some(Verdict::Accept));
@@ -116,7 +141,8 @@ impl<'p> Lowering<'p> {
         let counted = self.builder.chain("counted", None);
         if let Some((traps, banned)) = self.policy.traps().zip(banned) {
             let target = self.traps(traps, banned);
-            let spared = [self.allow, self.exempt].into_iter().flatten().chain(self.guests.values().copied());
+            let fixed = [self.allow, self.exempt].into_iter().flatten();
+            let spared = fixed.chain([self.allowed_by_hand]).chain(self.guests.values().copied());
             let when = spared.map(Condition::not_listed).collect();
             self.rule(counted, made("traps", traps.span), when, vec![], Some(Verdict::Jump(target)));
         }

@@ -82,6 +82,9 @@ pub struct List {
     pub fixed: Vec<Prefix>,
     /// Where rules add members, each with an expiry; `None` if none may.
     pub timed: Option<Timed>,
+    /// Addresses and prefixes that people may put on it while the program is in force, in each
+    /// address family; `None` if nobody may. Rules never do, and it is empty at first.
+    pub managed: Option<NonZeroU32>,
 }
 
 /// Where a list has those members that rules add.
@@ -165,6 +168,8 @@ pub enum Condition {
     State(States),
     /// Connection tracking has rewritten the destination of its connection.
     Redirected,
+    /// Its connection was cut by a person while the program is in force.
+    Cut,
     /// It is of this family.
     Family(Family),
     /// It carries TCP or UDP.
@@ -437,6 +442,30 @@ impl Program {
         self
     }
 
+    /// The same for as long as no person puts anybody on a managed list or cuts a connection, without
+    /// any question for that. Every id means what it did.
+    #[must_use]
+    pub fn left_alone(mut self) -> Self {
+        let Self { lists, chains, .. } = &mut self;
+        let managed = |condition: &Condition| match condition {
+            Condition::Listed(list) | Condition::DestinationListed(list) => {
+                lists[list.index()].managed.is_some()
+            }
+            Condition::Cut => true,
+            _ => false,
+        };
+        for chain in chains {
+            chain.rules.retain(|rule| !rule.when.iter().any(managed));
+            for rule in &mut chain.rules {
+                rule.when.retain(|condition| match condition {
+                    Condition::Not(inner) => !managed(inner),
+                    _ => true,
+                });
+            }
+        }
+        self
+    }
+
     /// Every list with its id.
     pub fn lists_with_ids(&self) -> impl Iterator<Item = (ListId, &List)> {
         (0u32..).map(ListId).zip(&self.lists)
@@ -564,6 +593,13 @@ impl Builder {
         self.list(name, members, None)
     }
 
+    /// A list that people manage, of at most `capacity` addresses and prefixes of each family.
+    pub fn managed_list(&mut self, name: &str, capacity: NonZeroU32) -> ListId {
+        let id = self.list(name, vec![], None);
+        self.draft.lists[id.index()].managed = Some(capacity);
+        id
+    }
+
     /// Memory for timed lists.
     pub fn pool(&mut self, name: &str, capacity: NonZeroU32, shared: bool) -> PoolId {
         let id = PoolId::of_next(&self.draft.pools);
@@ -584,7 +620,7 @@ impl Builder {
 
     fn list(&mut self, name: &str, fixed: Vec<Prefix>, timed: Option<Timed>) -> ListId {
         let id = ListId::of_next(&self.draft.lists);
-        self.draft.lists.push(List { name: name.into(), fixed, timed });
+        self.draft.lists.push(List { name: name.into(), fixed, timed, managed: None });
         id
     }
 
@@ -707,7 +743,9 @@ impl Reach {
             })
         };
         let destinations = adds || asks(|condition| matches!(condition, Condition::DestinationListed(_)));
-        let states = asks(|condition| matches!(condition, Condition::State(_) | Condition::Redirected));
+        let states = asks(|condition| {
+            matches!(condition, Condition::State(_) | Condition::Redirected | Condition::Cut)
+        });
         Self { depth: 0, steps: 1, redirects, destinations, states }
     }
 
@@ -846,6 +884,24 @@ mod tests {
             draft.rule(input, to(verdict));
             assert_eq!(draft.seal(), Err(Flaw::NothingToReturnTo("input".into())));
         }
+    }
+
+    #[test]
+    fn left_alone_a_program_asks_for_nothing_that_people_do() {
+        let mut draft = builder();
+        let (ours, theirs) =
+            (draft.static_list("ours", vec![]), draft.managed_list("by hand", NonZeroU32::MIN));
+        let input = draft.chain("input", Some(Hook::Input));
+        for when in [
+            vec![Condition::Listed(theirs)],
+            vec![Condition::Cut],
+            vec![Condition::Listed(ours), Condition::not_listed(theirs), Condition::Cut.negated()],
+        ] {
+            draft.rule(input, Rule { when, ..to(Verdict::Accept) });
+        }
+        let alone = draft.seal().expect("it has no flaw").left_alone();
+        let left: Vec<_> = alone[input].rules.iter().map(|rule| rule.when.clone()).collect();
+        assert_eq!(left, [vec![Condition::Listed(ours)]]);
     }
 
     #[test]

@@ -454,6 +454,8 @@ impl<'a, 'p> Passage<'a, 'p> {
             Condition::Not(inner) => !self.shows(inner)?,
             Condition::State(states) => self.state.is_some_and(|state| states.has(state)),
             Condition::Redirected => self.redirect.is_some(),
+            // Nobody is there to do it.
+            Condition::Cut => false,
             Condition::Family(family) => packet.family() == *family,
             Condition::Transport(transport) => self.transport() == Some(*transport),
             Condition::To(endpoints) => endpoints.iter().any(|endpoint| {

@@ -7,10 +7,15 @@ mod compile;
 mod completions;
 mod doctor;
 mod explain;
+mod hand;
 mod import;
+mod in_force;
 mod init;
 mod input;
+mod list;
+mod listed;
 mod man;
+mod moment;
 mod namespaces;
 mod output;
 mod place;
@@ -116,12 +121,39 @@ enum Command {
     Remove(apply::RemoveOptions),
     /// Show doors, grants and bans
     ///
-    /// Show the policy in force, its doors, and which sources are granted, knocking and banned. Knocks are
-    /// secrets and are not shown. Tell if somebody else has changed the rules since they were applied.
-    /// Needs root.
+    /// Show the policy in force, its doors, and which sources are granted, knocking, banned and allowed by
+    /// hand, until when and why; sets that are not empty, with how full they are; and what rules have counted
+    /// since they were loaded. Knocks are secrets and are not shown. Tell if somebody else has changed the
+    /// rules since they were applied. Takes no longer however many sources are banned. Needs root.
     Status(status::Options),
     /// Say what on this machine works against a policy
     Doctor(doctor::Options),
+    /// Let an address in at a door, as if it had knocked
+    Grant(hand::GrantOptions),
+    /// Take grants of an address back
+    ///
+    /// At every door, or at that of `--door`. Connections that have begun go on, unless `--cut` is given.
+    Revoke(hand::RevokeOptions),
+    /// Keep an address or a network out
+    ///
+    /// Also from public ports. An IPv6 address stands for its /64. A live grant outranks a ban, and connections
+    /// that have begun go on. A source that the policy allows or exempts, that is allowed by hand, or that this ssh
+    /// session comes from, is refused. A ban takes the place of shorter ones inside it, and never shortens one.
+    Ban(hand::BanOptions),
+    /// Take bans of an address or a network back
+    ///
+    /// Bans of traps and by hand, and what traps remember of these sources.
+    Unban(hand::UnbanOptions),
+    /// Let an address or a network in at every door
+    ///
+    /// Without knocks; it is never banned either.
+    Allow(hand::AllowOptions),
+    /// Take that back
+    Disallow(hand::DisallowOptions),
+    /// Show who is on which list
+    ///
+    /// Or everything that is known of an address. Of a script, show its lists. Needs root.
+    List(list::Options),
     /// Type RouterOS firewall commands, and see what they mean
     ///
     /// Its `help` tells the words of this shell, and so does the manual page, under SHELL.
@@ -158,6 +190,13 @@ pub fn run() -> ExitCode {
         Command::Remove(options) => apply::remove(&options, &output),
         Command::Status(options) => status::run(&options, &output),
         Command::Doctor(options) => doctor::run(&options, &output),
+        Command::Grant(options) => hand::grant(&options, &output),
+        Command::Revoke(options) => hand::revoke(&options, &output),
+        Command::Ban(options) => hand::ban(&options, &output),
+        Command::Unban(options) => hand::unban(&options, &output),
+        Command::Allow(options) => hand::allow(&options, &output),
+        Command::Disallow(options) => hand::disallow(&options, &output),
+        Command::List(options) => list::run(&options, &output),
         Command::Shell(options) => shell::run(&options, &output),
         Command::Explain(options) => explain::run(&options, &output),
         Command::Schema(options) => schema::run(&options, &output),

@@ -3,6 +3,7 @@
 //! - A timed list is a `dynamic,timeout` set per family. Lists that share a pool share its set,
 //!   whose second key is the list's tag; the tag is written `meta mark & 0x0 | TAG`, for nft 1.0.6
 //!   takes no constant in a concatenation. The mark itself is only read.
+//! - A list that people manage is an `interval,timeout` set per family, which is empty here.
 //! - A track is a map per family from source to position. To look up a position together with a
 //!   port, it is put into the packet's mark, the only register that a rule can name; so a packet
 //!   that comes to a track's switch loses its own mark. In a program made from a policy such a
@@ -32,6 +33,10 @@ use crate::time::Lifetime;
 pub const TABLE: &str = "inet knockgate";
 /// A chain that no packet enters; the comment of its only rule tells which ruleset is loaded.
 pub const ABOUT: &str = "about";
+
+/// The mark of a connection that a person cut; no other connection is marked. It stands for
+/// [`Condition::Cut`].
+pub const CUT: u32 = 0x6b67_6375;
 
 /// A ruleset, in text and in its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +180,7 @@ struct Printer<'p> {
     counts: bool,
     /// Lists that rules take sources off.
     removed: BTreeSet<ListId>,
-    /// The lists and families of the sets of fixed members, by their names.
+    /// The lists and families of the sets that no packet fills, by their names.
     fixed: BTreeMap<String, (&'p List, Family)>,
 }
 
@@ -249,6 +254,10 @@ impl Printer<'_> {
                     let key = address.to_owned();
                     sets.push(Set { name, key, data: None, fixed: true, size: None });
                 }
+                if let Some(capacity) = list.managed {
+                    let name = identifier(&list.name);
+                    sets.push(set(&name, address.to_owned(), None, Some(capacity.get())));
+                }
             }
             for pool in self.program.pools() {
                 let key = if pool.shared { format!("{address} . mark") } else { address.to_owned() };
@@ -264,7 +273,9 @@ impl Printer<'_> {
     fn declare(&self, out: &mut String, set: &Set) {
         let data = set.data.map(|data| format!(" : {data}")).unwrap_or_default();
         put(out, format_args!("\t{} {} {{\n\t\ttype {}{data}\n", set.kind(), set.name, set.key));
+        let managed = self.fixed.get(&set.name).is_some_and(|(list, _)| list.managed.is_some());
         match set.size {
+            Some(size) if managed => put(out, format_args!("\t\tsize {size}\n\t\tflags interval,timeout\n")),
             Some(size) => put(out, format_args!("\t\tsize {size}\n\t\tflags dynamic,timeout\n")),
             None => {
                 put(out, format_args!("\t\tflags interval\n\t\tauto-merge\n"));
@@ -473,6 +484,7 @@ impl Printer<'_> {
             Condition::State(states) if *states == States::of(&[]) => return vec![],
             Condition::State(states) => format!("ct state {}", state_set(*states)),
             Condition::Redirected => "ct status dnat".to_owned(),
+            Condition::Cut => format!("ct mark 0x{CUT:08x}"),
             Condition::Family(wanted) => return if *wanted == family { vec![String::new()] } else { vec![] },
             Condition::Transport(transport) => format!("meta l4proto {transport}"),
             Condition::Protocol(number) => format!("meta l4proto {number}"),
@@ -553,6 +565,12 @@ impl Printer<'_> {
                 let not = format!("ct state != {none} ct status & dnat == 0");
                 return vec![format!("ct state {none}"), not];
             }
+            // A packet of no connection has no mark, and every match on one fails.
+            Condition::Cut => {
+                let none = "{ invalid, untracked }";
+                let not = format!("ct state != {none} ct mark != 0x{CUT:08x}");
+                return vec![format!("ct state {none}"), not];
+            }
             Condition::Family(wanted) => return if *wanted == family { vec![] } else { always() },
             Condition::Transport(transport) => format!("meta l4proto != {transport}"),
             Condition::Protocol(number) => format!("meta l4proto != {number}"),
@@ -624,8 +642,8 @@ impl Printer<'_> {
         }]
     }
 
-    /// Whether the source or destination is on a list: among its fixed members, or among those that
-    /// rules added.
+    /// Whether the source or destination is on a list: among its fixed members or those that people
+    /// added, or among those that rules added.
     fn listed(&self, list: ListId, family: Family, end: End) -> Vec<String> {
         match self.memberships(list, family, end).as_slice() {
             [(fixed, members), (key, set)] => {
@@ -637,8 +655,9 @@ impl Printer<'_> {
 
     /// The keys and sets that tell whether an address is on a list, the fixed one first.
     fn memberships(&self, list: ListId, family: Family, end: End) -> Vec<(String, String)> {
-        let List { name, fixed, timed } = &self.program[list];
-        let fixed = has(fixed, family).then(|| (end.of(family), static_name(name, family)));
+        let List { name, fixed, timed, managed } = &self.program[list];
+        let written = has(fixed, family) || managed.is_some();
+        let fixed = written.then(|| (end.of(family), static_name(name, family)));
         let timed = timed.map(|timed| (self.key(timed, family, end), self.pool(timed.pool, family)));
         fixed.into_iter().chain(timed).collect()
     }
@@ -733,7 +752,7 @@ impl Printer<'_> {
         family: Family,
         end: End,
     ) -> Option<String> {
-        let List { name, fixed, timed } = &self.program[list];
+        let List { name, fixed, timed, .. } = &self.program[list];
         let timed = (*timed)?;
         let verb = match expiry {
             Expiry::Refresh => "update",
@@ -952,6 +971,12 @@ fn static_name(list: &str, family: Family) -> String {
     format!("{}{}", identifier(list), digit(family))
 }
 
+/// The set or map that has a family's share of a pool or track, or of a list that people manage, by
+/// its name.
+pub fn set_name(name: &str, family: Family) -> String {
+    format!("{name}{}", digit(family))
+}
+
 /// `name` where nft takes it as a name, with an underscore for its space if it has one, else something
 /// like it. No two names become one, and none has two underscores.
 fn identifier(name: &str) -> String {
@@ -1119,6 +1144,26 @@ mod tests {
             let text = print(&builder.seal().unwrap()).unwrap().text;
             assert_eq!(text.matches(" != @seen").count(), times, "{text}");
         }
+    }
+
+    #[test]
+    fn a_list_that_people_manage_is_an_empty_set_of_intervals() {
+        let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
+        let list = builder.managed_list("by hand", NonZeroU32::MIN);
+        let input = builder.chain("input", Some(Hook::Input));
+        for condition in [Condition::Listed(list), Condition::not_listed(list)] {
+            let origin = Origin { what: "test".into(), span: None };
+            let verdict = Some(Verdict::Accept);
+            builder.rule(input, Rule { when: vec![condition], then: vec![], verdict, origin });
+        }
+        let ruleset = print(&builder.seal().unwrap()).unwrap();
+        for (name, header) in [("by_hand4", "ip"), ("by_hand6", "ip6")] {
+            let set = ruleset.sets.iter().find(|set| set.name == name).unwrap();
+            assert!(!set.fixed && set.size == Some(1));
+            assert!(ruleset.text.contains(&format!("{header} saddr @{name} accept")), "{}", ruleset.text);
+            assert!(ruleset.text.contains(&format!("{header} saddr != @{name} accept")), "{}", ruleset.text);
+        }
+        assert_eq!(ruleset.text.matches("size 1\n\t\tflags interval,timeout\n\t}").count(), 2);
     }
 
     #[test]

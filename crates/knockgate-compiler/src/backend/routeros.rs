@@ -120,8 +120,10 @@ impl fmt::Display for Note {
 }
 
 /// The program as a router's rules, with the same meaning but for the notes; or everything in it
-/// that they cannot say.
+/// that they cannot say. Lists that people manage are left out: on a router, the owner's own rules
+/// have them.
 pub fn shape(program: &Program, options: Options) -> Result<Shaped, Vec<Unsayable>> {
+    let program = &program.clone().left_alone();
     let (sketch, notes) = shape::draw(program, options).map_err(refusals::Refusals::into_list)?;
     let program = sketch.seal(program).map_err(|flaw| vec![unsealed(&flaw)])?;
     Ok(Shaped { program, notes })

@@ -212,6 +212,7 @@ impl<'p> Walker<'p> {
             }
             Condition::State(states) => states.has(State::New),
             Condition::Redirected => packet.redirected.is_some(),
+            Condition::Cut => false,
             Condition::Family(wanted) => family == *wanted,
             Condition::Transport(transport) => kind.transport() == Some(*transport),
             Condition::Protocol(number) => protocol(kind, family) == *number,

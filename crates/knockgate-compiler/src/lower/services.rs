@@ -113,6 +113,8 @@ impl<'p> Lowering<'p> {
         if let Some(allow) = self.allow {
             self.rule(chain, always("allowed sources"), listed(allow), vec![], Some(verdict.clone()));
         }
+        let by_hand = listed(self.allowed_by_hand);
+        self.rule(chain, always("sources allowed by hand"), by_hand, vec![], Some(verdict.clone()));
         let mut seen = BTreeSet::new();
         for way in ways.iter().filter(|way| seen.insert(way.door)) {
             let name = &self.policy.doors()[way.door].name;

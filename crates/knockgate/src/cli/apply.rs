@@ -26,7 +26,7 @@ pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> 
         Ok(loaded) => loaded,
         Err(answer) => return Ok(answer),
     };
-    let ruleset = match loaded.ruleset(output)? {
+    let ruleset = match loaded.counting_ruleset(output)? {
         Ok(ruleset) => ruleset,
         Err(answer) => return Ok(answer),
     };

@@ -130,10 +130,23 @@ impl Loaded {
 
     /// What nftables is told, or how the command ends because it has no words for something.
     pub fn ruleset(&self, output: &Output) -> anyhow::Result<Result<Ruleset, Answer>> {
+        self.printed(nft::print, output)
+    }
+
+    /// The same with counters.
+    pub fn counting_ruleset(&self, output: &Output) -> anyhow::Result<Result<Ruleset, Answer>> {
+        self.printed(nft::print_counting, output)
+    }
+
+    fn printed(
+        &self,
+        print: fn(&Program) -> Result<Ruleset, Vec<Unsayable>>,
+        output: &Output,
+    ) -> anyhow::Result<Result<Ruleset, Answer>> {
         if let Some(answer) = self.gaps(output)? {
             return Ok(Err(answer));
         }
-        match nft::print(&self.program) {
+        match print(&self.program) {
             Ok(ruleset) => Ok(Ok(ruleset)),
             Err(refused) => {
                 let findings: Vec<_> = refused.iter().map(Unsayable::finding).collect();

@@ -1,32 +1,78 @@
 //! `knockgate status`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::IpAddr;
 
 use clap::Args;
-use knockgate::target::nft::{self, Applied, Element};
+use knockgate::target::nft::{self, Applied, Count, Fill};
 use knockgate_compiler::policy::Policy;
 use knockgate_compiler::program::Program;
 use serde_json::{Value, json};
 
-use super::input::{ScriptOptions, Text, understand};
+use super::in_force::InForce;
+use super::listed::{Reader, Table};
 use super::output::{Answer, Output};
 
 #[derive(Debug, Args)]
-pub struct Options {}
-
-/// Rows that a person is shown of one kind.
-const SHOWN: usize = 40;
-
-/// A source, what it has, and for how long.
-struct Row {
-    source: IpAddr,
-    what: String,
-    left_s: u64,
+pub struct Options {
+    #[command(flatten)]
+    rows: Rows,
 }
 
-pub fn run(_: &Options, output: &Output) -> anyhow::Result<Answer> {
+/// How much is shown.
+#[derive(Debug, Args)]
+pub struct Rows {
+    /// Rows of a kind that are shown, 0 for all [default: 40, and 1000 as JSON]
+    #[arg(long, value_name = "ROWS")]
+    limit: Option<usize>,
+}
+
+impl Rows {
+    /// Rows that are shown at most.
+    pub fn most(&self, output: &Output) -> usize {
+        match self.limit {
+            Some(0) => usize::MAX,
+            Some(limit) => limit,
+            None if output.is_json() => 1000,
+            None => 40,
+        }
+    }
+}
+
+/// What a policy's status has, besides its lists.
+struct Facts {
+    changed: bool,
+    doubts: Vec<String>,
+    /// The busiest first.
+    rules: Vec<(Box<str>, Count)>,
+    fill: Vec<(String, Fill)>,
+}
+
+impl Facts {
+    fn of(program: &Program, reader: &Reader<'_>, changed: bool) -> anyhow::Result<Self> {
+        let doubts = nft::doubts(program)?.iter().map(ToString::to_string).collect();
+        let fill = reader.fill().map(|(name, fill)| (name.to_owned(), fill)).collect();
+        Ok(Self { changed, doubts, rules: counts(program)?, fill })
+    }
+}
+
+/// What rules have counted, by what they are for.
+fn counts(program: &Program) -> anyhow::Result<Vec<(Box<str>, Count)>> {
+    let mut sums = BTreeMap::<Box<str>, Count>::new();
+    for (at, count) in nft::counts()? {
+        // Of other rules than these, which somebody else changed, nothing can be told.
+        let rule = program.chains().get(at.chain).and_then(|chain| chain.rules.get(at.rule));
+        let Some(rule) = rule else { continue };
+        let sum = sums.entry(rule.origin.what.clone()).or_default();
+        sum.packets += count.packets;
+        sum.bytes += count.bytes;
+    }
+    let mut rules: Vec<_> = sums.into_iter().collect();
+    rules.sort_by_key(|(_, count)| std::cmp::Reverse(count.packets));
+    Ok(rules)
+}
+
+pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
     let snapshot = nft::observe()?;
     let there = !snapshot.chains.is_empty();
     let applied = match Applied::read()? {
@@ -34,77 +80,132 @@ pub fn run(_: &Options, output: &Output) -> anyhow::Result<Answer> {
         Some((applied, _)) => return gone(&applied, output),
         None => return nothing(there, output),
     };
-    let options = ScriptOptions::of_words(&applied.options)?;
-    let text = Text { name: applied.name.clone(), text: applied.text.clone() };
-    let (policy, Some(program), _) = understand(&text, &options) else {
-        anyhow::bail!("the note of the applied policy cannot be read; apply the policy again");
-    };
-    let changed = snapshot.fingerprint.is_none();
-    let doubts: Vec<String> = nft::doubts(&program)?.iter().map(ToString::to_string).collect();
-    let Some(policy) = policy else { return lists(&applied.name, &program, changed, &doubts, output) };
-    let grants = rows_of(&program, "grant ", &["grants4", "grants6"])?;
-    let mut progress = progress(&program)?;
-    progress.extend(rows_of(&program, "stage ", &["stages4", "stages6"])?);
-    let banned = match policy.traps() {
-        Some(_) => plain_rows(&["banned4", "banned6"])?,
-        None => vec![],
-    };
-    if output.is_json() {
-        output.print_json(&json!({
-            "policy": applied.name,
-            "changed_since_apply": changed,
-            "warnings": doubts,
-            "doors": policy.doors().iter().map(|door| json!({
-                "name": door.name,
-                "opens": door.services.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                "knocks": door.sequence.steps().len(),
-                "wrong": door.wrong.to_string(),
-                "grant": door.grant.to_string(),
-            })).collect::<Vec<_>>(),
-            "grants": rows_json(&grants, "door"),
-            "progress": rows_json(&progress, "at"),
-            "banned": sources_json(&banned),
-        }))?;
-    } else {
-        doubts.iter().for_each(|doubt| output.warn(doubt));
-        output.print(&as_text(
-            &applied,
-            &policy,
-            changed,
-            &[("granted", grants), ("knocking", progress), ("banned", banned)],
-        ))?;
+    let InForce { name, policy, program } = InForce::of(applied)?;
+    let most = options.rows.most(output);
+    let reader = Reader::new(&program, most)?;
+    let facts = Facts::of(&program, &reader, snapshot.fingerprint.is_none())?;
+    match policy {
+        Some(policy) => doors(&name, &policy, &reader, &facts, most, output)?,
+        None => lists(&name, &reader.lists()?, &facts, most, output)?,
     }
-    Ok(if changed { Answer::Findings } else { Answer::Fine })
+    Ok(if facts.changed { Answer::Findings } else { Answer::Fine })
 }
 
-/// Who is on the lists of a script.
-fn lists(
+fn doors(
     name: &str,
-    program: &Program,
-    changed: bool,
-    doubts: &[String],
+    policy: &Policy,
+    reader: &Reader<'_>,
+    facts: &Facts,
+    most: usize,
     output: &Output,
-) -> anyhow::Result<Answer> {
-    let mut tables = vec![];
-    for list in program.lists() {
-        let Some(timed) = list.timed else { continue };
-        let pool = &program[timed.pool].name;
-        let sets = [format!("{pool}4"), format!("{pool}6")];
-        tables.push((&*list.name, plain_rows(&[&sets[0], &sets[1]])?));
+) -> anyhow::Result<()> {
+    let (granted, knocking) = (reader.grants()?, reader.progress()?);
+    let (banned, allowed) = (reader.banned()?, reader.allowed()?);
+    if !output.is_json() {
+        facts.doubts.iter().for_each(|doubt| output.warn(doubt));
+        let tables = [granted, knocking, banned, allowed].map(|table| table.text()).concat();
+        let head = format!("policy {name} is in force\n{}{}", warned(facts.changed), table_of(policy, most));
+        output.print(&(head + &tables + &facts.text(most)))?;
+        return Ok(());
     }
-    if output.is_json() {
-        let lists = tables.iter().map(|(name, rows)| json!({ "name": name, "entries": sources_json(rows) }));
-        output.print_json(&json!({
-            "script": name,
-            "changed_since_apply": changed,
-            "warnings": doubts,
-            "lists": lists.collect::<Vec<_>>(),
-        }))?;
-    } else {
-        doubts.iter().for_each(|doubt| output.warn(doubt));
-        output.print(&format!("script {name} is in force\n{}{}", warned(changed), listed(&tables)))?;
+    let doors = policy.doors().iter().take(most).map(|door| {
+        json!({
+            "name": door.name,
+            "opens": door.services.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "knocks": door.sequence.steps().len(),
+            "wrong": door.wrong.to_string(),
+            "grant": door.grant.to_string(),
+        })
+    });
+    let mut status = json!({
+        "policy": name,
+        "changed_since_apply": facts.changed,
+        "warnings": facts.doubts,
+        "doors": doors.collect::<Vec<_>>(),
+        "grants": granted.json(),
+        "progress": knocking.json(),
+        "banned": banned.json(),
+        "allowed": allowed.json(),
+        "counts": {
+            "doors": policy.doors().len(),
+            "grants": granted.json_count(),
+            "progress": knocking.json_count(),
+            "banned": banned.json_count(),
+            "allowed": allowed.json_count(),
+        },
+    });
+    facts.add_to(&mut status, most);
+    Ok(output.print_json(&status)?)
+}
+
+/// The lists of a script.
+fn lists(name: &str, tables: &[Table], facts: &Facts, most: usize, output: &Output) -> anyhow::Result<()> {
+    if !output.is_json() {
+        facts.doubts.iter().for_each(|doubt| output.warn(doubt));
+        let tables: String = tables.iter().map(Table::text).collect();
+        let head = format!("script {name} is in force\n{}{tables}", warned(facts.changed));
+        output.print(&(head + &facts.text(most)))?;
+        return Ok(());
     }
-    Ok(if changed { Answer::Findings } else { Answer::Fine })
+    let lists = tables
+        .iter()
+        .map(|table| json!({ "name": table.title, "entries": table.json(), "count": table.json_count() }));
+    let mut status = json!({
+        "script": name,
+        "changed_since_apply": facts.changed,
+        "warnings": facts.doubts,
+        "lists": lists.collect::<Vec<_>>(),
+    });
+    facts.add_to(&mut status, most);
+    Ok(output.print_json(&status)?)
+}
+
+impl Facts {
+    fn text(&self, most: usize) -> String {
+        let mut text = String::new();
+        let mut put = |line: std::fmt::Arguments<'_>| {
+            text.write_fmt(line).expect("a string takes all that memory holds");
+        };
+        let used = self.fill.iter().filter(|(_, fill)| fill.entries.is_none_or(|entries| entries > 0));
+        let used: Vec<_> = used.collect();
+        if !used.is_empty() {
+            put(format_args!("\n\x1b[1m{:<40} entries\x1b[0m\n", "sets that are not empty"));
+        }
+        for (name, fill) in used.iter().take(most) {
+            let number = |number: Option<u32>| number.map_or_else(|| "?".to_owned(), |n| n.to_string());
+            let (entries, capacity) = (number(fill.entries), number(fill.capacity));
+            let full = if is_full(*fill) { "; \x1b[33mfull: what comes now is not added\x1b[0m" } else { "" };
+            put(format_args!("  {name:<38} {entries} of {capacity}{full}\n"));
+        }
+        let counted = self.rules.iter().filter(|(_, count)| count.packets > 0);
+        let counted: Vec<_> = counted.take(most).collect();
+        if !counted.is_empty() {
+            put(format_args!(
+                "\n\x1b[1m{:<40} {:>12} {:>14}\x1b[0m\n",
+                "rules since they were loaded", "packets", "bytes"
+            ));
+        }
+        for (what, count) in counted {
+            put(format_args!("  {what:<38} {:>12} {:>14}\n", count.packets, count.bytes));
+        }
+        text
+    }
+
+    fn add_to(&self, status: &mut Value, most: usize) {
+        let fill = self.fill.iter().take(most);
+        let fill = fill.map(|(set, fill)| {
+            json!({ "set": set, "entries": fill.entries, "capacity": fill.capacity, "full": is_full(*fill) })
+        });
+        status["sets"] = fill.collect();
+        let rules = self.rules.iter().take(most);
+        status["rules"] = rules
+            .map(|(what, count)| json!({ "rule": what, "packets": count.packets, "bytes": count.bytes }))
+            .collect();
+    }
+}
+
+fn is_full(fill: Fill) -> bool {
+    fill.entries.zip(fill.capacity).is_some_and(|(entries, capacity)| entries >= capacity)
 }
 
 fn warned(changed: bool) -> &'static str {
@@ -139,78 +240,16 @@ fn gone(applied: &Applied, output: &Output) -> anyhow::Result<Answer> {
     Ok(Answer::Findings)
 }
 
-/// The entries of the lists whose name begins with `prefix`, by the rest of that name.
-fn rows_of(program: &Program, prefix: &str, sets: &[&str]) -> anyhow::Result<Vec<Row>> {
-    let names: HashMap<u32, &str> = program
-        .lists()
-        .iter()
-        .filter_map(|list| Some((list.timed?.tag.get(), list.name.strip_prefix(prefix)?)))
-        .collect();
-    if names.is_empty() {
-        return Ok(vec![]);
-    }
-    let name = |element: &Element| {
-        let name = element.number.and_then(|number| names.get(&number));
-        // A door that is gone leaves grants which nothing looks at any more.
-        name.map_or_else(|| "(no such door any more)".to_owned(), |name| (*name).to_owned())
-    };
-    rows("set", sets, name)
-}
-
-fn progress(program: &Program) -> anyhow::Result<Vec<Row>> {
-    let mut found = vec![];
-    for track in program.tracks() {
-        let positions: HashMap<u32, &str> =
-            track.positions.iter().map(|(position, what)| (position.number(), &**what)).collect();
-        let what = |element: &Element| {
-            let what = element.number.and_then(|number| positions.get(&number));
-            what.map_or_else(|| "(no such knock any more)".to_owned(), |what| (*what).to_owned())
-        };
-        let sets = [format!("{}4", track.name), format!("{}6", track.name)];
-        found.extend(rows("map", &[&sets[0], &sets[1]], what)?);
-    }
-    Ok(found)
-}
-
-fn plain_rows(sets: &[&str]) -> anyhow::Result<Vec<Row>> {
-    rows("set", sets, |_| String::new())
-}
-
-fn rows(kind: &str, sets: &[&str], what: impl Fn(&Element) -> String) -> anyhow::Result<Vec<Row>> {
-    let mut rows = vec![];
-    for set in sets {
-        let row = |element: Element| Row {
-            what: what(&element),
-            source: element.source,
-            left_s: element.expires_s,
-        };
-        rows.extend(nft::members(kind, set)?.into_iter().map(row));
-    }
-    rows.sort_by_key(|row| (row.left_s, row.source));
-    Ok(rows)
-}
-
-fn rows_json(rows: &[Row], what: &str) -> Vec<Value> {
-    rows.iter()
-        .map(|row| json!({ "source": row.source.to_string(), what: row.what, "left_s": row.left_s }))
-        .collect()
-}
-
-fn sources_json(rows: &[Row]) -> Vec<Value> {
-    rows.iter().map(|row| json!({ "source": row.source.to_string(), "left_s": row.left_s })).collect()
-}
-
-fn as_text(applied: &Applied, policy: &Policy, changed: bool, tables: &[(&str, Vec<Row>)]) -> String {
-    let mut text = format!("policy {} is in force\n", applied.name);
+fn table_of(policy: &Policy, most: usize) -> String {
+    let mut text = String::new();
     let mut put = |line: std::fmt::Arguments<'_>| {
         text.write_fmt(line).expect("a string takes all that memory holds");
     };
-    put(format_args!("{}", warned(changed)));
     put(format_args!(
         "\n\x1b[1m{:<16} {:<8} {:<14} {:<7} opens\x1b[0m\n",
         "door", "knocks", "wrong", "grant"
     ));
-    for door in policy.doors().iter().take(SHOWN) {
+    for door in policy.doors().iter().take(most) {
         let services: Vec<String> = door.services.iter().map(ToString::to_string).collect();
         put(format_args!(
             "{:<16} {:<8} {:<14} {:<7} {}\n",
@@ -221,29 +260,8 @@ fn as_text(applied: &Applied, policy: &Policy, changed: bool, tables: &[(&str, V
             services.join(", ")
         ));
     }
-    more(&mut put, policy.doors().len());
-    text + &listed(tables)
-}
-
-/// Lists with who is on them.
-fn listed(tables: &[(&str, Vec<Row>)]) -> String {
-    let mut text = String::new();
-    let mut put = |line: std::fmt::Arguments<'_>| {
-        text.write_fmt(line).expect("a string takes all that memory holds");
-    };
-    for (title, rows) in tables {
-        put(format_args!("\n\x1b[1m{title}: {}\x1b[0m\n", rows.len()));
-        for row in rows.iter().take(SHOWN) {
-            let source = row.source.to_string();
-            put(format_args!("  {source:<40} {:<24} {}s left\n", row.what, row.left_s));
-        }
-        more(&mut put, rows.len());
+    if let Some(rest) = policy.doors().len().checked_sub(most).filter(|rest| *rest > 0) {
+        put(format_args!("  and {rest} more; `--limit 0` shows all\n"));
     }
     text
-}
-
-fn more(put: &mut impl FnMut(std::fmt::Arguments<'_>), count: usize) {
-    if count > SHOWN {
-        put(format_args!("  and {} more; --format json shows all\n", count - SHOWN));
-    }
 }

@@ -286,8 +286,8 @@ impl<'s> Play<'s> {
         let now = self.moment(Instant::now());
         let foretold = self.simulator.members(*list, now).iter().any(|entry| entry.source == source);
         let set = set.clone();
-        let members = self.stage.gateway.run(move || nft::members("set", &set))?;
-        let happened = members.iter().any(|element| element.source == source);
+        let (members, _) = self.stage.gateway.run(move || nft::some(&set, nft::Shape::Points, usize::MAX))?;
+        let happened = members.iter().any(|element| element.first == source);
         Ok((Some(foretold), Some(happened)))
     }
 

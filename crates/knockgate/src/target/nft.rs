@@ -1,21 +1,29 @@
 //! The packet filter of the network namespace that we run in, reached through `nft`.
 
+mod conntrack;
+mod elements;
 mod lock;
 pub mod machine;
+mod netlink;
+mod note;
 mod probe;
 mod state;
+mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::{Command, Output, Stdio};
 
-use knockgate_compiler::backend::nft::{ABOUT, Counted, Ruleset, TABLE};
-use serde_json::Value;
+use knockgate_compiler::backend::nft::{Ruleset, TABLE};
 
-use crate::plan::{Load, Plan, SetFound, Snapshot, plan, transaction};
+use crate::plan::{Load, Plan, Snapshot, plan, transaction};
+pub use conntrack::cut;
+pub use elements::{Element, Shape, get, holding, put, replace, some, take, walk};
 pub use machine::{Doubt, doubts};
+pub use note::COMMENT;
 pub use state::Applied;
+pub use table::{Fill, counts, fill};
 
 /// The name of our table, without its family.
 const NAME: &str = "knockgate";
@@ -38,6 +46,14 @@ pub enum TargetError {
     Refused(String),
     /// nft answered what we do not understand.
     Unintelligible(String),
+    /// There is no such set: another policy is in force, or none.
+    NoSet(String),
+    /// The set has as many elements as it may have.
+    Full(String),
+    /// Packets changed the set again and again.
+    Restless(String),
+    /// The kernel refused to change or to show this.
+    Kernel(String, io::Error),
     /// A file of our own could not be read or written.
     State(std::path::PathBuf, io::Error),
 }
@@ -59,6 +75,10 @@ impl fmt::Display for TargetError {
             Self::Locked { holder: None } => f.write_str("another apply is under way"),
             Self::Refused(words) => write!(f, "nft refused the ruleset; nothing was changed:\n{words}"),
             Self::Unintelligible(what) => write!(f, "nft answered what we do not understand: {what}"),
+            Self::NoSet(set) => write!(f, "there is no set `{set}` in force; apply the policy again"),
+            Self::Full(set) => write!(f, "set `{set}` is full; `sources` in the policy is its bound"),
+            Self::Restless(set) => write!(f, "packets change set `{set}` all the time; try again"),
+            Self::Kernel(what, error) => write!(f, "the kernel refused (`{what}`): {error}"),
             Self::State(path, error) => write!(f, "{}: {error}", path.display()),
         }
     }
@@ -90,7 +110,7 @@ pub fn apply(ruleset: &Ruleset, policy: &Applied) -> Result<Done, TargetError> {
         carried.insert(set.clone(), elements(load.stale_sets[set], set)?);
     }
     nft(&["-f", "-"], Some(&transaction(ruleset, &load, &carried)))?;
-    let listing = listing()?;
+    let listing = table::listing()?;
     if !listing.contains(&ruleset.fingerprint) {
         return Err(TargetError::Unintelligible("the ruleset is loaded, but not to be seen".to_owned()));
     }
@@ -101,7 +121,7 @@ pub fn apply(ruleset: &Ruleset, policy: &Applied) -> Result<Done, TargetError> {
 /// Takes our table away. Says whether there was one.
 pub fn remove() -> Result<bool, TargetError> {
     let _lock = lock::take()?;
-    let there = exists()?;
+    let there = table::exists()?;
     if there {
         nft(&["-f", "-"], Some(&format!("delete table {TABLE}\n")))?;
     }
@@ -114,112 +134,31 @@ pub fn observe() -> Result<Snapshot, TargetError> {
     observe_for(None)
 }
 
-/// The same; with `wanted`, its fingerprint is looked for only where it may be that one, for the
-/// rules of many doors take a while to list.
+/// The same; with `wanted`, its fingerprint is looked for only where it may be that one.
 fn observe_for(wanted: Option<&str>) -> Result<Snapshot, TargetError> {
-    if !exists()? {
+    if !table::exists()? {
         return Ok(Snapshot::default());
     }
-    let mut snapshot = Snapshot { chains: chains()?, ..Snapshot::default() };
-    for kind in ["set", "map"] {
-        for set in listed(&["-t", "list", &format!("{kind}s"), "inet"], kind)? {
-            snapshot.sets.insert(text(&set, "name")?, set_found(&set)?);
-        }
-    }
+    let (chains, sets) = (table::chains()?, table::sets()?);
     let noted = Applied::read()?.map(|(_, noted)| noted);
     let noted = noted.filter(|noted| wanted.is_none_or(|wanted| noted.contains(wanted)));
     // A listing that fails is one that somebody takes away at this moment.
-    let now = noted.and_then(|noted| listing().ok().filter(|now| *now == noted));
-    snapshot.fingerprint = now.and_then(|now| fingerprint(&now));
-    Ok(snapshot)
+    let now = noted.and_then(|noted| table::listing().ok().filter(|now| *now == noted));
+    Ok(Snapshot { fingerprint: now.as_deref().and_then(fingerprint), chains, sets })
 }
 
-/// The comment of the rule that tells rulesets apart.
+/// The comment of the rule that tells rulesets apart, which a listing begins with.
 fn fingerprint(listing: &str) -> Option<String> {
-    let (_, about) = listing.split_once(&format!("\tchain {ABOUT} {{"))?;
-    let (_, comment) = about.split_once("comment \"")?;
-    comment.split_once('"').map(|(fingerprint, _)| fingerprint.to_owned())
-}
-
-/// As text, for which nft need not read every rule first, as it does for JSON.
-fn exists() -> Result<bool, TargetError> {
-    let tables = nft(&["list", "tables", "inet"], None)?;
-    Ok(tables.lines().any(|line| line == format!("table {TABLE}")))
-}
-
-/// The names of our chains; as text, for the same reason.
-fn chains() -> Result<BTreeSet<String>, TargetError> {
-    let tables = nft(&["list", "chains", "inet"], None)?;
-    let ours = tables.lines().skip_while(|line| *line != format!("table {TABLE} {{"));
-    let names = ours.skip(1).take_while(|line| *line != "}").filter_map(|line| line.strip_prefix("\tchain "));
-    Ok(names.filter_map(|name| name.strip_suffix(" {")).map(str::to_owned).collect())
-}
-
-/// All of our rules, and the members of fixed sets and maps; not what packets add.
-fn listing() -> Result<String, TargetError> {
-    let mut all = nft(&["-s", "-t", "list", "table", "inet", NAME], None)?;
-    for kind in ["set", "map"] {
-        for set in listed(&["-t", "list", &format!("{kind}s"), "inet"], kind)? {
-            if !set_found(&set)?.timed {
-                all += &nft(&["list", kind, "inet", NAME, &text(&set, "name")?], None)?;
-            }
-        }
-    }
-    Ok(all)
-}
-
-fn set_found(set: &Value) -> Result<SetFound, TargetError> {
-    let key = match &set["type"] {
-        Value::String(one) => one.clone(),
-        Value::Array(many) => many.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" . "),
-        other => return Err(TargetError::Unintelligible(format!("a set of type {other}"))),
-    };
-    let flags: BTreeSet<&str> =
-        set["flags"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let size = set["size"].as_u64().and_then(|size| u32::try_from(size).ok());
-    Ok(SetFound { key, data: set["map"].as_str().map(str::to_owned), timed: flags.contains("timeout"), size })
+    listing.lines().next().map(str::to_owned)
 }
 
 /// The elements of a set or map as nft lists them, for an `add element`.
 fn elements(kind: &str, name: &str) -> Result<String, TargetError> {
     let text = nft(&["list", kind, "inet", NAME, name], None)?;
-    let inner = text.split_once("elements = {").and_then(|(_, rest)| rest.split_once('}'));
-    Ok(inner.map(|(elements, _)| elements.trim().to_owned()).unwrap_or_default())
-}
-
-/// An element of a timed set or map.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Element {
-    /// The source.
-    pub source: std::net::IpAddr,
-    /// The list's tag or the track's position, where the set has one.
-    pub number: Option<u32>,
-    /// Whole seconds that are left.
-    pub expires_s: u64,
-}
-
-/// The elements of a timed set or map. nft tells the time left in whole seconds.
-pub fn members(kind: &str, name: &str) -> Result<Vec<Element>, TargetError> {
-    let found = listed(&["list", kind, "inet", NAME, name], kind)?;
-    let elements = found.first().and_then(|set| set["elem"].as_array()).into_iter().flatten();
-    elements
-        .map(|element| {
-            let (element, data) = match element {
-                Value::Array(pair) => (pair.first().unwrap_or(&Value::Null), pair.get(1)),
-                other => (other, None),
-            };
-            let value = &element["elem"]["val"];
-            let key = value["concat"].as_array();
-            let source = key.and_then(|parts| parts.first()).unwrap_or(value);
-            let number = key.and_then(|parts| parts.get(1)).or(data).and_then(Value::as_u64);
-            Some(Element {
-                source: source.as_str()?.parse().ok()?,
-                number: number.and_then(|number| u32::try_from(number).ok()),
-                expires_s: element["elem"]["expires"].as_u64()?,
-            })
-        })
-        .collect::<Option<_>>()
-        .ok_or_else(|| TargetError::Unintelligible(format!("the elements of {name}")))
+    // A comment may have a brace in it.
+    let inner =
+        text.split_once("elements = {").map(|(_, rest)| rest.trim_end_matches(['}', '\n', '\t', ' ']));
+    Ok(inner.map(|elements| elements.trim().to_owned()).unwrap_or_default())
 }
 
 /// What a rule has counted.
@@ -229,40 +168,6 @@ pub struct Count {
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
-}
-
-/// What each rule has counted, of a ruleset that counts.
-pub fn counts() -> Result<BTreeMap<Counted, Count>, TargetError> {
-    let mut counts = BTreeMap::<Counted, Count>::new();
-    for rule in listed(&["-t", "list", "table", "inet", NAME], "rule")? {
-        let Some(counted) = rule["comment"].as_str().and_then(Counted::of_comment) else { continue };
-        let words = rule["expr"].as_array().into_iter().flatten();
-        for counter in words.filter_map(|word| word.get("counter")) {
-            let number = |key: &str| counter[key].as_u64().unwrap_or_default();
-            let count = counts.entry(counted).or_default();
-            count.packets += number("packets");
-            count.bytes += number("bytes");
-        }
-    }
-    Ok(counts)
-}
-
-/// The objects of one kind in our table.
-fn listed(command: &[&str], kind: &str) -> Result<Vec<Value>, TargetError> {
-    let arguments: Vec<&str> = std::iter::once("-j").chain(command.iter().copied()).collect();
-    let text = nft(&arguments, None)?;
-    let answer: Value =
-        serde_json::from_str(&text).map_err(|error| TargetError::Unintelligible(error.to_string()))?;
-    let Value::Array(objects) = &answer["nftables"] else {
-        return Err(TargetError::Unintelligible(format!("no list of objects: {text}")));
-    };
-    let ours = |object: &&Value| object["table"].as_str() == Some(NAME);
-    Ok(objects.iter().filter_map(|object| object.get(kind)).filter(ours).cloned().collect())
-}
-
-fn text(object: &Value, key: &str) -> Result<String, TargetError> {
-    let found = object[key].as_str().map(str::to_owned);
-    found.ok_or_else(|| TargetError::Unintelligible(format!("an object without {key}: {object}")))
 }
 
 /// What `nft` prints.

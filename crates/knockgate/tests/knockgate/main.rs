@@ -9,6 +9,7 @@ mod compile;
 mod doctor;
 mod fix;
 mod gateway;
+mod hand;
 mod import;
 mod init;
 mod many_doors;

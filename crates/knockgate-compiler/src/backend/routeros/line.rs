@@ -43,7 +43,7 @@ impl Place {
             Condition::Not(inner) => Self::of(inner),
             Condition::From(_) => Self::Interface,
             Condition::State(_) => Self::State,
-            Condition::Redirected => Self::Redirected,
+            Condition::Redirected | Condition::Cut => Self::Redirected,
             Condition::Transport(_) | Condition::Protocol(_) => Self::Protocol,
             Condition::Ports(_, PortEnd::Source, _) => Self::SourcePort,
             Condition::To(_) | Condition::Ports(_, PortEnd::Destination, _) => Self::DestinationPort,

@@ -206,11 +206,12 @@ pub(super) fn ours(name: &str) -> String {
 fn lists(builder: &mut Builder, origin: &Program) {
     let pools: Vec<_> =
         origin.pools().iter().map(|pool| builder.pool(&pool.name, pool.capacity, pool.shared)).collect();
-    for List { name, fixed, timed } in origin.lists() {
+    for List { name, fixed, timed, managed } in origin.lists() {
         let name = ours(name);
-        match timed {
-            None => builder.static_list(&name, fixed.clone()),
-            Some(timed) => builder.mixed_list(&name, fixed.clone(), pools[timed.pool.index()], 128),
+        match (timed, managed) {
+            (None, Some(capacity)) => builder.managed_list(&name, *capacity),
+            (None, None) => builder.static_list(&name, fixed.clone()),
+            (Some(timed), _) => builder.mixed_list(&name, fixed.clone(), pools[timed.pool.index()], 128),
         };
     }
 }

@@ -43,6 +43,7 @@ pub(super) fn holds(condition: &Condition, family: Family) -> Option<Vec<Line>> 
         }
         // Of IPv6 it cannot be said; the program carries a note.
         Condition::NoExtensionHeaders => always(),
+        Condition::Cut => vec![],
         Condition::Redirected
         | Condition::Flags { .. }
         | Condition::HopLimit(_)

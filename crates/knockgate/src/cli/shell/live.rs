@@ -59,10 +59,11 @@ pub(super) fn members(program: &Program, v6: bool) -> Result<Vec<Member>, Target
     for list in program.lists() {
         let Some(timed) = list.timed else { continue };
         let set = format!("{}{}", program[timed.pool].name, if v6 { 6 } else { 4 });
-        found.extend(nft::members("set", &set)?.into_iter().map(|element| {
-            let member =
-                |address: String| Member { list: list.name.to_string(), address, left_s: element.expires_s };
-            (element.source, member(element.source.to_string()))
+        let (elements, _) = nft::some(&set, nft::Shape::Points, usize::MAX)?;
+        found.extend(elements.into_iter().map(|element| {
+            let left_s = element.left_ms.unwrap_or_default() / 1000;
+            let member = |address: String| Member { list: list.name.to_string(), address, left_s };
+            (element.first, member(element.first.to_string()))
         }));
     }
     found.sort_by(|(one, left), (other, right)| (&left.list, one).cmp(&(&right.list, other)));

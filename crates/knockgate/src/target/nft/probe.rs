@@ -13,7 +13,7 @@ struct Feature {
     table: &'static str,
 }
 
-const FEATURES: [Feature; 7] = [
+const FEATURES: [Feature; 8] = [
     Feature {
         name: "tables of the inet family",
         since: "Linux 3.14 with CONFIG_NF_TABLES_INET",
@@ -47,7 +47,12 @@ const FEATURES: [Feature; 7] = [
     Feature {
         name: "connection tracking",
         since: "CONFIG_NFT_CT",
-        table: "chain c {\n ct state established,related accept\n }",
+        table: "chain c {\n ct state established,related accept\n ct mark 0x1 drop\n }",
+    },
+    Feature {
+        name: "networks in sets, with timeouts",
+        since: "Linux 4.1",
+        table: "set s {\n type ipv4_addr; size 16; flags interval,timeout;\n }\n chain c {\n ip saddr @s accept\n }",
     },
     Feature {
         name: "looking up whose an address is",

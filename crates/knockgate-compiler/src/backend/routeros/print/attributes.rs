@@ -160,7 +160,8 @@ impl Said<'_> {
             | Condition::Transport(_)
             | Condition::Protocol(_)
             | Condition::Echo(_)
-            | Condition::NoExtensionHeaders => {}
+            | Condition::NoExtensionHeaders
+            | Condition::Cut => {}
         }
     }
 }

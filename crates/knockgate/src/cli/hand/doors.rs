@@ -1,0 +1,134 @@
+//! Grants that are made and taken back by hand.
+
+use std::net::IpAddr;
+
+use clap::Args;
+use knockgate::target::nft::{self, Element};
+use knockgate_compiler::lower::{grant_list, guest_list};
+use knockgate_compiler::net::Family;
+use knockgate_compiler::policy::{Door, Policy};
+use knockgate_compiler::time::Lifetime;
+use serde_json::json;
+
+use super::super::in_force::InForce;
+use super::super::output::{Answer, Output};
+use super::{Told, address, for_how_long};
+
+#[derive(Debug, Args)]
+pub struct GrantOptions {
+    /// The door
+    door: String,
+    /// Who may use its services
+    #[arg(value_parser = address)]
+    address: IpAddr,
+    /// How long connections may begin, as in 30s [default: as the door grants]
+    #[arg(long = "for", value_name = "TIME")]
+    lifetime: Option<Lifetime>,
+}
+
+#[derive(Debug, Args)]
+pub struct RevokeOptions {
+    /// Whose grants
+    #[arg(value_parser = address)]
+    address: IpAddr,
+    /// Of this door alone
+    #[arg(long)]
+    door: Option<String>,
+    /// End connections of this source too, of every kind; they get no answer any more
+    #[arg(long)]
+    cut: bool,
+}
+
+fn door_of<'p>(policy: &'p Policy, name: &str) -> anyhow::Result<&'p Door> {
+    let found = policy.doors().iter().find(|door| *door.name == *name);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = policy.doors().iter().map(|door| &*door.name).take(20).collect();
+        anyhow::anyhow!("there is no door `{name}`; there are: {}", names.join(", "))
+    })
+}
+
+/// The set and element of a grant, and of the list of who holds any grant of its length, if there
+/// is one.
+fn places(force: &InForce, door: &Door, address: IpAddr) -> Vec<(String, Element)> {
+    let lists = [grant_list(&door.name), guest_list(door.grant)];
+    let timed = lists.iter().filter_map(|name| force.list(name)?.timed);
+    let family = Family::of(address);
+    timed.map(|timed| (force.set_of(timed, family), force.element_of(timed, address))).collect()
+}
+
+pub fn grant(options: &GrantOptions, output: &Output) -> anyhow::Result<Answer> {
+    let force = InForce::read()?;
+    let door = door_of(force.policy()?, &options.door)?;
+    let lifetime = options.lifetime.unwrap_or(door.grant);
+    // Who is a guest first is banned by no trap in between.
+    for (set, element) in places(&force, door, options.address).into_iter().rev() {
+        nft::put(&set, &element.lasting(lifetime.as_millis()))?;
+    }
+    let (name, address) = (&door.name, options.address);
+    let json = json!({ "door": name, "source": address.to_string(), "left_s": lifetime.as_millis() / 1000 });
+    Told::done(format!("{address} may use door {name} for {lifetime}"), json).print(output)
+}
+
+pub fn revoke(options: &RevokeOptions, output: &Output) -> anyhow::Result<Answer> {
+    let force = InForce::read()?;
+    let policy = force.policy()?;
+    let address = options.address;
+    let doors: Vec<&Door> = match &options.door {
+        Some(name) => vec![door_of(policy, name)?],
+        None => policy.doors().iter().collect(),
+    };
+    let mut revoked: Vec<&str> = vec![];
+    for door in doors {
+        if let Some((set, element)) = places(&force, door, address).first()
+            && nft::take(set, element)?
+        {
+            revoked.push(&door.name);
+        }
+    }
+    no_guest(&force, policy, address)?;
+    let cut = if options.cut { Some(nft::cut(&Element::of(address))?) } else { None };
+    let of_doors = match revoked.as_slice() {
+        [] => format!("{address} held no grant"),
+        [one] => format!("{address} may no longer use door {one}"),
+        many => format!("{address} may no longer use doors {}", many.join(", ")),
+    };
+    let of_cut = cut.map(|cut| format!("; {cut} connection{} cut", if cut == 1 { "" } else { "s" }));
+    let text = of_doors + &of_cut.unwrap_or_default();
+    let json = json!({ "source": address.to_string(), "doors": revoked, "cut": cut });
+    let none = revoked.is_empty() && cut.is_none_or(|cut| cut == 0);
+    let mut told = if none { Told::nothing(text, json) } else { Told::done(text, json) };
+    if cut.is_none() && !revoked.is_empty() {
+        told.notes.push("connections that have begun go on; --cut ends them".to_owned());
+    }
+    told.notes.extend(still_in(policy, address)?);
+    told.print(output)
+}
+
+/// Takes a source off the lists of those who hold grants, of each length of which it holds none.
+fn no_guest(force: &InForce, policy: &Policy, address: IpAddr) -> anyhow::Result<()> {
+    for door in policy.doors() {
+        let same = policy.doors().iter().filter(|other| other.grant == door.grant);
+        let mut held = false;
+        for other in same {
+            if let Some((set, element)) = places(force, other, address).first() {
+                held |= nft::get(set, element)?.is_some();
+            }
+        }
+        if let (false, Some((set, element))) = (held, places(force, door, address).get(1)) {
+            nft::take(set, element)?;
+        }
+    }
+    Ok(())
+}
+
+/// What lets the source in all the same.
+fn still_in(policy: &Policy, address: IpAddr) -> anyhow::Result<Option<String>> {
+    if policy.allow().iter().any(|prefix| prefix.contains(address)) {
+        return Ok(Some(format!("{address} is in `allow` of the policy, and needs no grant")));
+    }
+    let by_hand = super::interval::allowed_holding(address)?;
+    Ok(by_hand.map(|element| {
+        let (addresses, time) = (element.addresses(), for_how_long(&element));
+        format!("{addresses} is allowed by hand {time}, and needs no grant; `knockgate disallow` ends that")
+    }))
+}

@@ -1,0 +1,331 @@
+//! Bans and permissions by hand: addresses and networks on lists that people manage.
+
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+use clap::Args;
+use knockgate::target::nft::{self, Element, Shape};
+use knockgate_compiler::backend::nft::set_name;
+use knockgate_compiler::lower::{ALLOWED_BY_HAND, BANNED_BY_HAND, grant_list};
+use knockgate_compiler::net::{Family, Prefix};
+use knockgate_compiler::policy::Policy;
+use knockgate_compiler::program::{List, Timed};
+use knockgate_compiler::time::Lifetime;
+use serde_json::json;
+
+use super::super::in_force::InForce;
+use super::super::output::{Answer, Output};
+use super::{Terms, Told, for_how_long, network, session};
+
+/// For how long, where neither a person nor the policy says so.
+const LIFETIME: Lifetime = Lifetime::from_secs(3600);
+
+#[derive(Debug, Args)]
+pub struct BanOptions {
+    /// Who: an address, or a network such as 192.0.2.0/24; an IPv6 address stands for its /64
+    #[arg(value_name = "ADDRESS|PREFIX", value_parser = network)]
+    who: Prefix,
+    #[command(flatten)]
+    terms: Terms,
+    /// Also one that this session comes from, or that the policy allows or exempts
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct UnbanOptions {
+    /// Who: an address or a network, of which every ban inside is taken back
+    #[arg(value_name = "ADDRESS|PREFIX", value_parser = network)]
+    who: Prefix,
+}
+
+#[derive(Debug, Args)]
+pub struct AllowOptions {
+    /// Who: an address, or a network such as 192.0.2.0/24; an IPv6 address stands for its /64
+    #[arg(value_name = "ADDRESS|PREFIX", value_parser = network)]
+    who: Prefix,
+    #[command(flatten)]
+    terms: Terms,
+}
+
+#[derive(Debug, Args)]
+pub struct DisallowOptions {
+    /// Who: an address or a network, of which every permission inside is taken back
+    #[arg(value_name = "ADDRESS|PREFIX", value_parser = network)]
+    who: Prefix,
+}
+
+fn set_for(list: &str, who: Prefix) -> String {
+    set_name(list, who.family())
+}
+
+/// What holds an address of those that are allowed by hand.
+pub fn allowed_holding(address: IpAddr) -> anyhow::Result<Option<Element>> {
+    Ok(nft::holding(&set_name(ALLOWED_BY_HAND, Family::of(address)), address)?)
+}
+
+pub fn ban(options: &BanOptions, output: &Output) -> anyhow::Result<Answer> {
+    let force = InForce::read()?;
+    let policy = force.policy()?;
+    let who = options.who;
+    if !options.force {
+        refuse_own(policy, who)?;
+    }
+    let lifetime = options.terms.lifetime.or(policy.traps().map(|traps| traps.ban)).unwrap_or(LIFETIME);
+    let mut told = set_down(BANNED_BY_HAND, who, lifetime, options.terms.reason.as_deref(), "banned")?;
+    told.notes.extend(still_in(&force, policy, who)?);
+    told.notes
+        .push("connections that have begun go on; `knockgate revoke ADDRESS --cut` ends them".to_owned());
+    told.print(output)
+}
+
+pub fn allow(options: &AllowOptions, output: &Output) -> anyhow::Result<Answer> {
+    InForce::read()?.policy()?;
+    let Terms { lifetime, reason } = &options.terms;
+    let lifetime = lifetime.unwrap_or(LIFETIME);
+    set_down(ALLOWED_BY_HAND, options.who, lifetime, reason.as_deref(), "allowed")?.print(output)
+}
+
+/// Refuses to keep out who must never be.
+fn refuse_own(policy: &Policy, who: Prefix) -> anyhow::Result<()> {
+    let meets = |other: &&Prefix| who.covers(**other) || other.covers(who);
+    if let Some(source) = session::source().filter(|source| who.contains(*source)) {
+        anyhow::bail!("this session comes from {source}, which you would ban; --force does it all the same");
+    }
+    for (key, prefixes) in [("allow", policy.allow()), ("exempt", policy.exempt())] {
+        if let Some(prefix) = prefixes.iter().find(meets) {
+            anyhow::bail!(
+                "{prefix} is in `{key}` of the policy, and never banned; --force does it all the same"
+            );
+        }
+    }
+    if let Some(element) = meeting(&set_for(ALLOWED_BY_HAND, who), who)?.first() {
+        let addresses = element.addresses();
+        anyhow::bail!("{addresses} is allowed by hand; `knockgate disallow` it first, or --force");
+    }
+    Ok(())
+}
+
+/// What outranks a ban of this source.
+fn still_in(force: &InForce, policy: &Policy, who: Prefix) -> anyhow::Result<Option<String>> {
+    let address = who.network();
+    if who != Prefix::host(address) {
+        return Ok(None);
+    }
+    for door in policy.doors() {
+        let Some(timed) = force.list(&grant_list(&door.name)).and_then(|list| list.timed) else { continue };
+        let set = force.set_of(timed, who.family());
+        if nft::get(&set, &force.element_of(timed, address))?.is_some() {
+            let name = &door.name;
+            return Ok(Some(format!(
+                "its grant of door {name} outranks the ban; `knockgate revoke {address}`"
+            )));
+        }
+    }
+    Ok(None)
+}
+
+/// The elements of a set of intervals that have an address in common with a prefix. Of one address, no
+/// other is looked at.
+fn meeting(set: &str, who: Prefix) -> anyhow::Result<Vec<Element>> {
+    let wanted = Element::within(who);
+    let first = nft::holding(set, wanted.first)?;
+    if first.as_ref().is_some_and(|first| first.covers(&wanted)) || wanted.first == wanted.last {
+        return Ok(first.into_iter().collect());
+    }
+    let mut found = vec![];
+    nft::walk(set, Shape::Intervals, |element| {
+        if element.meets(&wanted) {
+            found.push(element);
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
+}
+
+/// Attempts at what others may change in between.
+const ATTEMPTS: usize = 5;
+
+/// What is to be on a list.
+struct Wanted<'t> {
+    who: Prefix,
+    element: Element,
+    /// The word for who is on it.
+    done: &'t str,
+}
+
+/// Puts a prefix on a list, in the place of itself and of what is inside it.
+fn set_down(
+    list: &str,
+    who: Prefix,
+    lifetime: Lifetime,
+    reason: Option<&str>,
+    done: &str,
+) -> anyhow::Result<Told> {
+    let set = set_for(list, who);
+    let comment = reason.map(str::to_owned);
+    let element = Element { comment, ..Element::within(who).lasting(lifetime.as_millis()) };
+    let wanted = Wanted { who, element, done };
+    for _ in 0..ATTEMPTS {
+        // The usual case takes one transaction.
+        if nft::replace(&set, Shape::Intervals, &[], std::slice::from_ref(&wanted.element))? {
+            return Ok(wanted.told(lifetime));
+        }
+        let there = meeting(&set, who)?;
+        if let Some(told) = wanted.within_another(&there)? {
+            return Ok(told);
+        }
+        let inside = wanted.takes_the_place_of(&there)?;
+        if nft::replace(&set, Shape::Intervals, &there, std::slice::from_ref(&wanted.element))? {
+            let mut told = wanted.told(lifetime);
+            let note = || format!("it stands for {inside} inside it that were {done} before");
+            told.notes.extend((inside > 0).then(note));
+            return Ok(told);
+        }
+    }
+    anyhow::bail!("somebody else changes set `{set}` all the time; try again")
+}
+
+impl Wanted<'_> {
+    fn told(&self, lifetime: Lifetime) -> Told {
+        let Self { who, done, element } = self;
+        let json = json!({
+            *done: who.to_string(),
+            "left_s": lifetime.as_millis() / 1000,
+            "reason": element.comment,
+        });
+        Told::done(format!("{done} {who} for {lifetime}"), json)
+    }
+
+    /// What to say where a wider one holds it already, for as long at least.
+    fn within_another(&self, there: &[Element]) -> anyhow::Result<Option<Told>> {
+        let Self { who, done, element } = self;
+        let [wider] = there else { return Ok(None) };
+        if !wider.covers(element) || element.covers(wider) {
+            return Ok(None);
+        }
+        let (addresses, time) = (wider.addresses(), for_how_long(wider));
+        anyhow::ensure!(
+            outlasts(wider, element),
+            "{who} is {done} with {addresses} already, but only {time}: name {addresses}, or take it back first"
+        );
+        let left_s = wider.left_ms.map(|left| left / 1000);
+        let json = json!({ *done: addresses, "left_s": left_s, "reason": wider.comment });
+        Ok(Some(Told::done(format!("{who} is {done} already, with {addresses} {time}"), json)))
+    }
+
+    /// How many others it stands for; an error if it would shorten one.
+    fn takes_the_place_of(&self, there: &[Element]) -> anyhow::Result<usize> {
+        let Self { who, done, element } = self;
+        let mut others = 0;
+        for other in there.iter().filter(|other| !other.covers(element) || !element.covers(other)) {
+            let (addresses, time) = (other.addresses(), for_how_long(other));
+            anyhow::ensure!(
+                element.covers(other),
+                "{addresses} is {done} {time}, and not all of it is in {who}: take it back first"
+            );
+            anyhow::ensure!(
+                !outlasts(other, element),
+                "{addresses} in {who} is {done} {time}, which is longer: take it back first, or use --for"
+            );
+            others += 1;
+        }
+        Ok(others)
+    }
+}
+
+/// Whether the one lasts longer than the other.
+fn outlasts(one: &Element, other: &Element) -> bool {
+    one.left_ms.unwrap_or(u64::MAX) > other.left_ms.unwrap_or(u64::MAX)
+}
+
+/// What was taken off a list of intervals, and a wider one that stays.
+struct Lifted {
+    gone: Vec<Element>,
+    wider: Option<Element>,
+}
+
+fn lift(list: &str, who: Prefix) -> anyhow::Result<Lifted> {
+    let (set, wanted) = (set_for(list, who), Element::within(who));
+    let (gone, wider): (Vec<_>, Vec<_>) =
+        meeting(&set, who)?.into_iter().partition(|element| wanted.covers(element));
+    for some in gone.chunks(100) {
+        // One that has just ended by itself keeps the others.
+        if !nft::replace(&set, Shape::Intervals, some, &[])? {
+            for one in some {
+                nft::replace(&set, Shape::Intervals, std::slice::from_ref(one), &[])?;
+            }
+        }
+    }
+    Ok(Lifted { gone, wider: wider.into_iter().next() })
+}
+
+pub fn disallow(options: &DisallowOptions, output: &Output) -> anyhow::Result<Answer> {
+    InForce::read()?.policy()?;
+    let lifted = lift(ALLOWED_BY_HAND, options.who)?;
+    told_of(&lifted, lifted.gone.len(), options.who, "allowed").print(output)
+}
+
+fn told_of(lifted: &Lifted, count: usize, who: Prefix, word: &str) -> Told {
+    let json = json!({ "source": who.to_string(), "taken_back": count });
+    let mut told = match count {
+        0 => Told::nothing(format!("{who} was not {word}"), json),
+        1 => Told::done(format!("{who} is no longer {word}"), json),
+        many => Told::done(format!("{who} is no longer {word}: {many} entries"), json),
+    };
+    told.notes.extend(lifted.wider.as_ref().map(|wider| {
+        let (addresses, time) = (wider.addresses(), for_how_long(wider));
+        format!("it is {word} {time} with {addresses}: name that")
+    }));
+    told
+}
+
+pub fn unban(options: &UnbanOptions, output: &Output) -> anyhow::Result<Answer> {
+    let force = InForce::read()?;
+    force.policy()?;
+    let lifted = lift(BANNED_BY_HAND, options.who)?;
+    let by_traps = match force.list("banned").and_then(|list| list.timed) {
+        Some(banned) => forgive(&force, banned, options.who)?,
+        None => 0,
+    };
+    told_of(&lifted, lifted.gone.len() + by_traps, options.who, "banned").print(output)
+}
+
+/// Takes back what traps did to these sources, and how many of them were banned.
+fn forgive(force: &InForce, banned: Timed, who: Prefix) -> anyhow::Result<usize> {
+    let set = force.set_of(banned, who.family());
+    let one = who == Prefix::host(who.network()) || who == whole(banned, who);
+    let sources = if one { vec![who.network()] } else { inside(&set, who)? };
+    let mut count = 0;
+    for source in sources {
+        count += usize::from(nft::take(&set, &force.element_of(banned, source))?);
+        forget_touches(force, source)?;
+    }
+    Ok(count)
+}
+
+/// What a list of networks holds for the prefix's first address.
+fn whole(list: Timed, who: Prefix) -> Prefix {
+    let length = if who.family() == Family::V4 { 32 } else { list.v6_bits };
+    Prefix::holding(who.network(), length).expect("a list keeps no more bits than there are")
+}
+
+fn inside(set: &str, who: Prefix) -> anyhow::Result<Vec<IpAddr>> {
+    let mut found = vec![];
+    nft::walk(set, Shape::Points, |element| {
+        found.extend(who.contains(element.first).then_some(element.first));
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
+}
+
+/// Strikes and offences would make the next touch of a trap a ban, and a longer one.
+fn forget_touches(force: &InForce, source: IpAddr) -> anyhow::Result<()> {
+    let of_traps = |list: &&List| {
+        list.timed.is_some_and(|timed| matches!(&*force.program[timed.pool].name, "strikes" | "offences"))
+    };
+    for timed in force.program.lists().iter().filter(of_traps).filter_map(|list| list.timed) {
+        nft::take(&force.set_of(timed, Family::of(source)), &force.element_of(timed, source))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! Our table as the kernel has it: chains, rules and sets, read without `nft`, which reads every
+//! element of every table before it lists one rule (1.0.6: a minute for a million).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use knockgate_compiler::backend::nft::{ABOUT, Counted};
+use knockgate_compiler::hash::fnv1a_64;
+use rustix::io::Errno;
+
+use super::netlink::{self, Attributes, Bytes, Request};
+use super::note::{COMMENT_NOTE, note, text};
+use super::{Count, NAME, TargetError};
+use crate::plan::SetFound;
+
+/// Tables of both families (`NFPROTO_INET`).
+pub(super) const INET: u8 = 1;
+
+/// Messages and attributes (linux/netfilter/nf_tables.h).
+const GET_TABLE: u16 = 0x0a01;
+const GET_CHAIN: u16 = 0x0a04;
+const GET_RULE: u16 = 0x0a07;
+const GET_SET: u16 = 0x0a0a;
+const GET_ELEMENTS: u16 = 0x0a0d;
+/// The table's name, in each kind of message.
+const TABLE: u16 = 1;
+const CHAIN_NAME: u16 = 3;
+const CHAIN_HOOK: u16 = 4;
+const CHAIN_POLICY: u16 = 5;
+const CHAIN_TYPE: u16 = 7;
+const RULE_CHAIN: u16 = 2;
+const RULE_EXPRESSIONS: u16 = 4;
+const RULE_USERDATA: u16 = 7;
+const EXPRESSION_NAME: u16 = 1;
+const EXPRESSION_DATA: u16 = 2;
+const COUNTER_BYTES: u16 = 1;
+const COUNTER_PACKETS: u16 = 2;
+const SET_NAME: u16 = 2;
+const SET_FLAGS: u16 = 3;
+const SET_KEY_TYPE: u16 = 4;
+const SET_DATA_TYPE: u16 = 6;
+const SET_DESC: u16 = 9;
+const SET_DESC_SIZE: u16 = 1;
+/// Since Linux 6.16.
+const SET_COUNT: u16 = 20;
+const ELEMENTS: u16 = 3;
+const SET_IS_MAP: u32 = 0x8;
+const SET_TIMEOUT: u32 = 0x10;
+const VERDICTS: u32 = 0xffff_ff00;
+
+/// What failed, in our words.
+pub(super) fn refused(set: &str, error: Errno) -> TargetError {
+    match error {
+        Errno::PERM | Errno::ACCESS => TargetError::NotPermitted,
+        Errno::NOENT => TargetError::NoSet(set.to_owned()),
+        Errno::NFILE => TargetError::Full(set.to_owned()),
+        error => TargetError::Kernel(set.to_owned(), error.into()),
+    }
+}
+
+fn request(kind: u16) -> Request {
+    Request { kind, family: INET, flags: 0, attributes: Bytes::default().put_name(TABLE, NAME) }
+}
+
+fn all<T>(kind: u16, mut of: impl FnMut(Attributes<'_>) -> Option<T>) -> Result<Vec<T>, TargetError> {
+    let ours = |item: Attributes<'_>| (item.name(TABLE) == Some(NAME)).then(|| of(item)).flatten();
+    match netlink::collect(&request(kind), ours) {
+        // So the kernel tells that there is no such table.
+        Err(Errno::NOENT) => Ok(vec![]),
+        found => found.map_err(|error| refused("the rules", error)),
+    }
+}
+
+/// Whether there is a table of ours.
+pub(super) fn exists() -> Result<bool, TargetError> {
+    let tables = Request { attributes: Bytes::default(), ..request(GET_TABLE) };
+    let found = netlink::collect(&tables, |table| (table.name(TABLE) == Some(NAME)).then_some(()));
+    Ok(!found.map_err(|error| refused("the tables", error))?.is_empty())
+}
+
+/// The names of our chains.
+pub(super) fn chains() -> Result<BTreeSet<String>, TargetError> {
+    Ok(all(GET_CHAIN, |chain| chain.name(CHAIN_NAME).map(str::to_owned))?.into_iter().collect())
+}
+
+/// A set as it was declared, and how many elements it has, where the kernel tells.
+struct Declared {
+    name: String,
+    found: SetFound,
+    flags: u32,
+    count: Option<u32>,
+}
+
+fn declared() -> Result<Vec<Declared>, TargetError> {
+    all(GET_SET, |set| {
+        let flags = set.number(SET_FLAGS).unwrap_or_default();
+        let data = (flags & SET_IS_MAP != 0).then(|| set.number(SET_DATA_TYPE).map(type_name)).flatten();
+        let found = SetFound {
+            key: set.number(SET_KEY_TYPE).map(type_name)?,
+            data,
+            timed: flags & SET_TIMEOUT != 0,
+            size: set.within(SET_DESC).number(SET_DESC_SIZE),
+        };
+        Some(Declared { name: set.name(SET_NAME)?.to_owned(), found, flags, count: set.number(SET_COUNT) })
+    })
+}
+
+/// Our sets and maps.
+pub(super) fn sets() -> Result<BTreeMap<String, SetFound>, TargetError> {
+    let named = declared()?.into_iter().filter(|set| !is_anonymous(set));
+    Ok(named.map(|set| (set.name, set.found)).collect())
+}
+
+fn is_anonymous(set: &Declared) -> bool {
+    set.flags & 1 != 0
+}
+
+/// Whether there is such a set.
+pub(super) fn has_set(name: &str) -> Result<bool, TargetError> {
+    Ok(sets()?.contains_key(name))
+}
+
+/// How full our timed sets and maps are, by name. What has expired counts until it is collected.
+pub fn fill() -> Result<BTreeMap<String, Fill>, TargetError> {
+    let timed = declared()?.into_iter().filter(|set| set.found.timed);
+    Ok(timed.map(|set| (set.name, Fill { entries: set.count, capacity: set.found.size })).collect())
+}
+
+/// How full a set is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// Elements that it has; `None` where the kernel does not tell (before Linux 6.16).
+    pub entries: Option<u32>,
+    /// Elements that it may have.
+    pub capacity: Option<u32>,
+}
+
+/// The name of a data type of nft's (nftables, `enum datatypes`); a key of several has six bits for
+/// each.
+fn type_name(number: u32) -> String {
+    const NAMES: [(u32, &str); 5] =
+        [(7, "ipv4_addr"), (8, "ipv6_addr"), (12, "inet_proto"), (13, "inet_service"), (19, "mark")];
+    if number == VERDICTS {
+        return "verdict".to_owned();
+    }
+    let parts = (0..5).rev().map(|place| number >> (place * 6) & 0x3f).filter(|part| *part != 0);
+    let name = |part| {
+        let known = NAMES.iter().find(|(number, _)| *number == part);
+        known.map_or_else(|| format!("type-{part}"), |(_, name)| (*name).to_owned())
+    };
+    parts.map(name).collect::<Vec<_>>().join(" . ")
+}
+
+/// All of our rules, and the members of fixed sets and maps, in a line for each chain and set; not
+/// what packets and people add. Two listings are the same if nothing else was changed.
+pub(super) fn listing() -> Result<String, TargetError> {
+    let mut lines = String::new();
+    let mut put = |line: std::fmt::Arguments<'_>| {
+        lines.write_fmt(line).expect("a string takes all that memory holds");
+    };
+    let about = all(GET_RULE, |rule| match rule.name(RULE_CHAIN) {
+        Some(ABOUT) => comment(rule),
+        _ => None,
+    })?;
+    about.iter().for_each(|about| put(format_args!("{about}\n")));
+    let mut chains: BTreeMap<String, Vec<u8>> = all(GET_CHAIN, chain_identity)?.into_iter().collect();
+    for (chain, rule) in all(GET_RULE, |rule| Some((rule.name(RULE_CHAIN)?.to_owned(), rule_identity(rule))))?
+    {
+        chains.entry(chain).or_default().extend(rule);
+    }
+    for (name, rules) in chains {
+        put(format_args!("chain {name} {:016x}\n", fnv1a_64(&rules)));
+    }
+    let mut sets = declared()?;
+    sets.sort_by(|one, other| one.name.cmp(&other.name));
+    for set in &sets {
+        let members = if set.found.timed { 0 } else { members_identity(&set.name)? };
+        let SetFound { key, data, size, .. } = &set.found;
+        put(format_args!("set {} {key} {data:?} {size:?} {:x} {members:016x}\n", set.name, set.flags));
+    }
+    Ok(lines)
+}
+
+fn chain_identity(chain: Attributes<'_>) -> Option<(String, Vec<u8>)> {
+    let of = |kind| chain.find(kind).unwrap_or_default();
+    let identity = [of(CHAIN_HOOK), of(CHAIN_POLICY), of(CHAIN_TYPE)].concat();
+    Some((chain.name(CHAIN_NAME)?.to_owned(), identity))
+}
+
+/// What a rule says, without what it has counted.
+fn rule_identity(rule: Attributes<'_>) -> Vec<u8> {
+    let mut identity = rule.find(RULE_USERDATA).unwrap_or_default().to_vec();
+    for (_, expression) in rule.within(RULE_EXPRESSIONS) {
+        let expression = Attributes(expression);
+        let name = expression.find(EXPRESSION_NAME).unwrap_or_default();
+        identity.extend(name);
+        if !matches!(name, b"counter\0" | b"last\0") {
+            identity.extend(expression.find(EXPRESSION_DATA).unwrap_or_default());
+        }
+    }
+    // So that nothing of one rule can be taken for a part of the next.
+    identity.extend(identity.len().to_ne_bytes());
+    identity
+}
+
+/// The same for the same members, whatever their order.
+fn members_identity(set: &str) -> Result<u64, TargetError> {
+    let mut request = request(GET_ELEMENTS);
+    request.attributes = request.attributes.put_name(SET_NAME, set);
+    let each = |message: Attributes<'_>| {
+        let elements = message.within(ELEMENTS);
+        Some(elements.fold(0, |sum: u64, (_, element)| sum.wrapping_add(fnv1a_64(element))))
+    };
+    let sums = netlink::collect(&request, each).map_err(|error| refused(set, error))?;
+    Ok(sums.into_iter().fold(0, u64::wrapping_add))
+}
+
+/// What each rule has counted, of a ruleset that counts.
+pub fn counts() -> Result<BTreeMap<Counted, Count>, TargetError> {
+    let mut counts = BTreeMap::<Counted, Count>::new();
+    let counted = |rule: Attributes<'_>| {
+        let of = Counted::of_comment(&comment(rule)?)?;
+        let expressions = rule.within(RULE_EXPRESSIONS).map(|(_, expression)| Attributes(expression));
+        let count = expressions
+            .filter(|expression| expression.name(EXPRESSION_NAME) == Some("counter"))
+            .map(|expression| expression.within(EXPRESSION_DATA))
+            .fold(Count::default(), |count, counter| Count {
+                packets: count.packets + counter.long(COUNTER_PACKETS).unwrap_or_default(),
+                bytes: count.bytes + counter.long(COUNTER_BYTES).unwrap_or_default(),
+            });
+        Some((of, count))
+    };
+    for (rule, count) in all(GET_RULE, counted)? {
+        let sum = counts.entry(rule).or_default();
+        sum.packets += count.packets;
+        sum.bytes += count.bytes;
+    }
+    Ok(counts)
+}
+
+fn comment(rule: Attributes<'_>) -> Option<String> {
+    note(rule.find(RULE_USERDATA)?, COMMENT_NOTE).map(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_named_as_nft_names_them() {
+        assert_eq!(type_name(7), "ipv4_addr");
+        assert_eq!(type_name(8 << 6 | 19), "ipv6_addr . mark");
+        assert_eq!(type_name(19 << 12 | 12 << 6 | 13), "mark . inet_proto . inet_service");
+        assert_eq!(type_name(VERDICTS), "verdict");
+    }
+}
