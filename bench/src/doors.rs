@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use knockgate::lab::Namespace;
-use knockgate::target::nft::{Applied, Done, apply, remove};
+use knockgate::target::nft::{Applied, Done, Saved, apply, remove};
 use knockgate_compiler::backend;
 use knockgate_compiler::backend::nft::Ruleset;
 use knockgate_compiler::frontend;
@@ -31,13 +31,14 @@ pub fn run() -> anyhow::Result<()> {
             compiling.push(start.elapsed());
             loading.push(load(&Namespace::new()?, &ruleset.text)?);
             let namespace = Namespace::new()?;
-            let note = Applied { name: "benchmark".to_owned(), text: text.clone(), options: vec![] };
+            let applied = Applied { name: "benchmark".to_owned(), text: text.clone(), options: vec![] };
+            let wanted = Saved { applied, ruleset };
             let (first, second) = namespace.run(move || -> anyhow::Result<_> {
                 let start = Instant::now();
-                anyhow::ensure!(matches!(apply(&ruleset, &note)?, Done::Loaded(_)), "it was there already");
+                anyhow::ensure!(matches!(apply(&wanted)?, Done::Loaded(_)), "it was there already");
                 let first = start.elapsed();
                 let start = Instant::now();
-                anyhow::ensure!(apply(&ruleset, &note)? == Done::Unchanged, "it was not there");
+                anyhow::ensure!(apply(&wanted)? == Done::Unchanged, "it was not there");
                 let second = start.elapsed();
                 remove()?;
                 Ok((first, second))

@@ -3,9 +3,9 @@
 //! Three chains are entered by packets. `input` decides over packets for the gateway, in this
 //! order: what does not come from outside; connections cut by hand; established ones; what keeps the
 //! link alive; allowed and granted sources to their services; sources banned by hand; public ports;
-//! banned sources; then traps and knocks, for packets that count as such; and the end, where
-//! everything else from outside vanishes, knocks too. `prerouting` and `forward` exist only for
-//! services on hosts behind.
+//! who tries the policy out; banned sources; then traps and knocks, for packets that count as such;
+//! and the end, where everything else from outside vanishes, knocks too. `prerouting` and `forward`
+//! exist only for services on hosts behind.
 
 mod knocks;
 mod services;
@@ -113,6 +113,8 @@ impl<'p> Lowering<'p> {
             let public = vec![Condition::To(self.policy.public().clone())];
             self.rule(input, always("public ports"), public, vec![], Some(Verdict::Accept));
         }
+        let new = vec![Condition::State(States::of(&[State::New])), Condition::ToGateway];
+        self.rule(input, always("who tries this policy out"), new, vec![], Some(Verdict::Rescue));
         let banned = self.policy.traps().map(|_| self.ban_list());
         if let Some(banned) = banned {
             let when = vec![Condition::Listed(banned)];

@@ -347,6 +347,10 @@ pub enum Verdict {
     /// Its connection, of TCP or UDP and of the address's family, is sent to this address and port
     /// instead, and it is let through. Any other packet goes on.
     Redirect(SocketAddr),
+    /// A TCP packet from where somebody tries the program out, to the port that their own session came
+    /// in by, is let through, and the target notes which port it came from. Any other packet goes on,
+    /// and so does every one where nobody tries anything out.
+    Rescue,
 }
 
 /// How a packet is refused. A packet that cannot be refused so goes on to the next rule.

@@ -302,6 +302,8 @@ impl<'p> Simulator<'p> {
                 Some(Verdict::Reject(how)) if !passage.can_be_told(*how) => continue,
                 Some(Verdict::Reject(how)) => return Exit::Decided(Fate::Reject, Some(*how), chain, index),
                 Some(Verdict::Return) => return Exit::Returned,
+                // Nobody tries a program out in a simulator.
+                Some(Verdict::Rescue) => continue,
                 Some(Verdict::Redirect(target)) => {
                     if passage.port.is_none() || passage.packet.family() != Family::of(target.ip()) {
                         continue;

@@ -24,6 +24,7 @@ mod schema;
 mod shell;
 mod simulate;
 mod status;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -114,10 +115,33 @@ enum Command {
     /// This machine is the network namespace of the command. It is done in one transaction, in a table of
     /// its own, `inet knockgate`; no other table is touched. Grants and bans are kept. If the policy is in force
     /// already, nothing is changed. What the kernel or `nft` lacks is named. Needs root.
+    ///
+    /// The policy is on trial. It takes itself back after a minute, to what was in force before, unless
+    /// `knockgate confirm` comes in time. It does so even if the terminal, the session and the command itself
+    /// are gone. While a trial runs, every other `apply` is refused. The address that the ssh session of the
+    /// command comes from may open new connections to the port of that session for as long as the trial runs.
     Apply(apply::ApplyOptions),
+    /// Keep the policy that is on trial
+    ///
+    /// Also after a restart. It must be run over a new ssh connection that this policy let in: a connection
+    /// that is older than the policy, that was let in only because of the trial, or that comes from the
+    /// machine itself, shows nothing and is refused. Which connection it is run over is told by
+    /// `SSH_CONNECTION` of the command or of one of its ancestors. Needs root.
+    Confirm(trial::ConfirmOptions),
+    /// Take the policy that is on trial back at once
+    ///
+    /// To what was in force before. Needs root.
+    Rollback(trial::RollbackOptions),
+    /// Put in force what was confirmed last, as after a restart
+    ///
+    /// Needs root, but neither network nor clock.
+    Restore(trial::RestoreOptions),
+    /// Take the policy on trial back when its time is up
+    #[command(hide = true)]
+    Watch(trial::WatchOptions),
     /// Take everything of ours away from this machine
     ///
-    /// That is the table and all notes of it. Needs root.
+    /// That is the table, all notes of it, and what was confirmed. Needs root.
     Remove(apply::RemoveOptions),
     /// Show doors, grants and bans
     ///
@@ -187,6 +211,10 @@ pub fn run() -> ExitCode {
         Command::Simulate(options) => simulate::run(&options, &output),
         Command::Rehearse(options) => rehearse::run(&options, &output),
         Command::Apply(options) => apply::apply(&options, &output),
+        Command::Confirm(options) => trial::confirm(&options, &output),
+        Command::Rollback(options) => trial::roll_back(&options, &output),
+        Command::Restore(options) => trial::restore(&options, &output),
+        Command::Watch(options) => trial::watch(&options),
         Command::Remove(options) => apply::remove(&options, &output),
         Command::Status(options) => status::run(&options, &output),
         Command::Doctor(options) => doctor::run(&options, &output),

@@ -4,4 +4,5 @@
 pub mod lab;
 pub mod plan;
 pub mod rehearsal;
+pub mod session;
 pub mod target;

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::net::IpAddr;
 
-use knockgate_compiler::backend::nft::{Ruleset, Set, TABLE};
+use knockgate_compiler::backend::nft::{RESCUE, RESCUED, Ruleset, Set, TABLE};
+use knockgate_compiler::net::Family;
+use knockgate_compiler::time::Lifetime;
 
 /// What is there, as far as a plan needs to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +38,17 @@ impl SetFound {
     pub fn kind(&self) -> &'static str {
         if self.data.is_some() { "map" } else { "set" }
     }
+}
+
+/// Whom a ruleset lets in for as long as it is tried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rescue {
+    /// Where their session comes from.
+    pub source: IpAddr,
+    /// The port that it came in by.
+    pub port: u16,
+    /// How long.
+    pub lifetime: Lifetime,
 }
 
 /// What is to be done.
@@ -103,8 +117,13 @@ pub fn plan(ruleset: &Ruleset, snapshot: &Snapshot) -> Plan {
 
 /// The transaction that carries out `load`. `carried` has the elements of each set in
 /// [`Load::carried`], as nft lists them. Rules go before what they refer to; sets that stay are
-/// declared again, which changes their size alone.
-pub fn transaction(ruleset: &Ruleset, load: &Load, carried: &BTreeMap<String, String>) -> String {
+/// declared again, which changes their size alone. Nobody but `rescue` is let in for a trial.
+pub fn transaction(
+    ruleset: &Ruleset,
+    load: &Load,
+    carried: &BTreeMap<String, String>,
+    rescue: Option<&Rescue>,
+) -> String {
     let mut text = format!("table {TABLE} {{\n}}\nflush table {TABLE}\n");
     let mut put = |line: std::fmt::Arguments<'_>| {
         text.write_fmt(line).expect("a string takes all that memory holds");
@@ -122,7 +141,22 @@ pub fn transaction(ruleset: &Ruleset, load: &Load, carried: &BTreeMap<String, St
     for (set, elements) in carried.iter().filter(|(_, elements)| !elements.is_empty()) {
         put(format_args!("add element {TABLE} {set} {{ {elements} }}\n"));
     }
-    text
+    text + &rescued(ruleset, rescue)
+}
+
+/// What empties the sets of who is let in for a trial, and puts `rescue` there.
+pub fn rescued(ruleset: &Ruleset, rescue: Option<&Rescue>) -> String {
+    if !ruleset.rescues() {
+        return String::new();
+    }
+    let sets = [RESCUE, RESCUED].into_iter().flat_map(|set| [4, 6].map(|digit| format!("{set}{digit}")));
+    let flush: String = sets.map(|set| format!("flush set {TABLE} {set}\n")).collect();
+    let add = rescue.map(|Rescue { source, port, lifetime }| {
+        let digit = if Family::of(*source) == Family::V4 { 4 } else { 6 };
+        let timeout = lifetime.as_millis();
+        format!("add element {TABLE} {RESCUE}{digit} {{ {source} . {port} timeout {timeout}ms }}\n")
+    });
+    flush + &add.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -187,7 +221,7 @@ mod tests {
             (BTreeMap::from([("banned4".to_owned(), "set")]), &["banned4".to_owned()][..])
         );
         let elements = BTreeMap::from([("banned4".to_owned(), "192.0.2.1 timeout 1m expires 5s".to_owned())]);
-        let text = transaction(&ruleset(), &load, &elements);
+        let text = transaction(&ruleset(), &load, &elements, None);
         let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} is missing in {text}"));
         assert!(at("flush table") < at("delete set inet knockgate banned4"));
         assert!(
@@ -207,10 +241,31 @@ mod tests {
         let sets = [("guests4", timed("ipv4_addr")), ("progress4", map)];
         let load = load(&found(&sets, &["input", "to-22-tcp"]));
         assert_eq!(load.stale_chains, ["to-22-tcp"]);
-        let text = transaction(&ruleset(), &load, &BTreeMap::new());
+        let text = transaction(&ruleset(), &load, &BTreeMap::new(), None);
         for line in ["delete set inet knockgate guests4\n", "delete map inet knockgate progress4\n"] {
             assert!(text.contains(line), "{text}");
         }
+    }
+
+    #[test]
+    fn whoever_was_let_in_for_a_trial_is_no_longer_unless_they_try_this_one_out() {
+        let mut ruleset = ruleset();
+        let load = load(&found(&[], &[]));
+        let source = "2001:db8::5".parse().expect("an address");
+        let rescue = Rescue { source, port: 22, lifetime: Lifetime::from_secs(60) };
+        let text = |ruleset: &Ruleset, rescue| transaction(ruleset, &load, &BTreeMap::new(), rescue);
+        assert!(!text(&ruleset, Some(&rescue)).contains("rescue"), "this one has no such sets");
+        let set = |name: &str| Set {
+            name: name.to_owned(),
+            key: "ipv4_addr . inet_service".to_owned(),
+            data: None,
+            fixed: false,
+            size: Some(1),
+        };
+        ruleset.sets.extend(["rescue4", "rescue6", "rescued4", "rescued6"].map(set));
+        assert_eq!(text(&ruleset, None).matches("flush set inet knockgate rescue").count(), 4);
+        let element = "add element inet knockgate rescue6 { 2001:db8::5 . 22 timeout 60000ms }\n";
+        assert!(text(&ruleset, Some(&rescue)).ends_with(element));
     }
 
     #[test]

@@ -33,6 +33,11 @@ use crate::time::Lifetime;
 pub const TABLE: &str = "inet knockgate";
 /// A chain that no packet enters; the comment of its only rule tells which ruleset is loaded.
 pub const ABOUT: &str = "about";
+/// The sets, one for each family, of who tries a ruleset out: the source of their session, and the port
+/// that it came in by. Rules never add to it.
+pub const RESCUE: &str = "rescue";
+/// The sets of the connections that [`RESCUE`] alone let in: their sources with their ports.
+pub const RESCUED: &str = "rescued";
 
 /// The mark of a connection that a person cut; no other connection is marked. It stands for
 /// [`Condition::Cut`].
@@ -66,6 +71,13 @@ pub struct Set {
     pub size: Option<u32>,
 }
 
+impl Ruleset {
+    /// Whether somebody who tries it out can be let in.
+    pub fn rescues(&self) -> bool {
+        self.sets.iter().any(|set| set.name == format!("{RESCUE}4") && set.key.ends_with(" . inet_service"))
+    }
+}
+
 impl Set {
     /// `set` or `map`.
     pub fn kind(&self) -> &'static str {
@@ -79,7 +91,8 @@ pub fn print(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
     checked(&Printer::new(program, false))
 }
 
-/// The same with counters: what meets the conditions of a rule is counted, under the rule's [`Counted`].
+/// The same with counters: what meets the conditions of a rule is counted, under the rule's [`Counted`]; of
+/// [`Verdict::Rescue`], what it lets in.
 pub fn print_counting(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
     checked(&Printer::new(program, true))
 }
@@ -263,11 +276,21 @@ impl Printer<'_> {
                 let key = if pool.shared { format!("{address} . mark") } else { address.to_owned() };
                 sets.push(set(&pool.name, key, None, Some(pool.capacity.get())));
             }
+            if self.rescues() {
+                let key = format!("{address} . inet_service");
+                sets.push(set(RESCUE, key.clone(), None, Some(MOST_RESCUE)));
+                sets.push(set(RESCUED, key, None, Some(MOST_RESCUED)));
+            }
             for track in self.program.tracks() {
                 sets.push(set(&track.name, address.to_owned(), Some("mark"), Some(track.capacity.get())));
             }
         }
         sets
+    }
+
+    fn rescues(&self) -> bool {
+        let mut rules = self.program.chains().iter().flat_map(|chain| &chain.rules);
+        rules.any(|rule| rule.verdict == Some(Verdict::Rescue))
     }
 
     fn declare(&self, out: &mut String, set: &Set) {
@@ -358,7 +381,7 @@ impl Printer<'_> {
                 for condition in &conditions {
                     let fitting = actions.iter().filter(|action| action.fits(condition));
                     let mut texts: Vec<String> = fitting.map(|action| action.text.clone()).collect();
-                    self.count(&mut texts);
+                    self.count(rule, &mut texts);
                     for text in texts {
                         line(&mut rules, &condition.1.text, &text, &about);
                     }
@@ -368,7 +391,7 @@ impl Printer<'_> {
             let enter = if rule.verdict == Some(Verdict::Return) { "goto" } else { "jump" };
             for (_, condition) in &conditions {
                 let mut texts = vec![format!("{enter} {body}")];
-                self.count(&mut texts);
+                self.count(rule, &mut texts);
                 texts.iter().for_each(|text| line(&mut rules, &condition.text, text, &about));
             }
             put(&mut bodies, format_args!("\tchain {body} {{\n"));
@@ -395,9 +418,9 @@ impl Printer<'_> {
     }
 
     /// Where rules count, the first line for what meets the conditions does, or one of its own.
-    fn count(&self, texts: &mut Vec<String>) {
+    fn count(&self, rule: &Rule, texts: &mut Vec<String>) {
         match texts.first_mut() {
-            _ if !self.counts => {}
+            _ if !self.counts || rule.verdict == Some(Verdict::Rescue) => {}
             Some(first) => first.insert_str(0, "counter "),
             None => texts.push("counter".to_owned()),
         }
@@ -700,9 +723,21 @@ impl Printer<'_> {
                 let text = format!("meta l4proto {{ tcp, udp }} dnat {} to {target}", header(family));
                 actions.push(Action::of(family, text).with(Protocols::PORTS));
             }
+            Some(Verdict::Rescue) => actions.extend(Family::BOTH.map(|family| self.rescue(family))),
             Some(Verdict::Switch(switch)) => actions.extend(self.switch(switch, name)),
         }
         actions
+    }
+
+    /// What cannot be noted is not let in: adding to a full set breaks the rule off. Whom it lets in is
+    /// counted, not who might have been.
+    fn rescue(&self, family: Family) -> Action {
+        let (source, digit) = (End::Source.of(family), digit(family));
+        let lifetime = timeout(RESCUED_FOR);
+        let noted = format!("add @{RESCUED}{digit} {{ {source} . tcp sport timeout {lifetime} }}");
+        let counter = if self.counts { "counter " } else { "" };
+        Action::of(family, format!("{source} . tcp dport @{RESCUE}{digit} {noted} {counter}accept"))
+            .with(Protocols::of(Transport::Tcp))
     }
 
     fn name(&self, chain: ChainId) -> String {
@@ -1006,6 +1041,13 @@ fn log_prefix(text: &str) -> String {
     format!("{}: ", text[..end].replace('$', ""))
 }
 
+/// Sources a set of [`RESCUE`] may have; it is given one.
+const MOST_RESCUE: u32 = 16;
+/// All ports of that one.
+const MOST_RESCUED: u32 = 65_536;
+/// No trial is longer.
+const RESCUED_FOR: Lifetime = Lifetime::from_secs(3600);
+
 fn refuse(how: Refusal) -> Vec<Action> {
     let reset = Action::any("meta l4proto tcp reject with tcp reset").with(Protocols::of(Transport::Tcp));
     match how {
@@ -1183,5 +1225,20 @@ mod tests {
         assert_eq!(counting.collect::<Vec<_>>(), rules.collect::<Vec<_>>(), "{text}");
         assert!(!print(&program).unwrap().text.contains("counter"));
         assert_eq!(counted(" comment \"door main: knock 1 of 3\""), None);
+    }
+
+    #[test]
+    fn of_who_might_try_a_ruleset_out_only_those_are_counted_who_do() {
+        let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
+        let input = builder.chain("input", Some(Hook::Input));
+        let origin = Origin { what: "test".into(), span: None };
+        let (when, verdict) = (vec![Condition::ToGateway], Some(Verdict::Rescue));
+        builder.rule(input, Rule { when, then: vec![], verdict, origin });
+        let text = print_counting(&builder.seal().unwrap()).unwrap().text;
+        for line in text.lines().filter(|line| line.contains("counter")) {
+            let (lookup, noted) = (line.find("@rescue"), line.find("add @rescued"));
+            assert!(lookup.is_some() && lookup < noted && noted < line.find("counter accept"), "{text}");
+        }
+        assert_eq!(text.matches("counter").count(), 2, "{text}");
     }
 }

@@ -244,6 +244,7 @@ impl About<'_> {
                 kept("it only leads to another chain, whose rules are told of")
             }
             (Some(Verdict::Return), ..) => kept("it only leads back"),
+            (Some(Verdict::Rescue), ..) => kept("every policy can be tried out"),
             (None, ..) => kept("it only counts or logs"),
         }
     }

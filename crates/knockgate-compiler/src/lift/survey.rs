@@ -116,7 +116,7 @@ impl Walker<'_> {
     ) -> Way {
         let out = |ends: bool| if ends && always { Way::Out } else { Way::On };
         match &rule.verdict {
-            None => Way::On,
+            None | Some(Verdict::Rescue) => Way::On,
             Some(Verdict::Reject(refusal)) => out(can_be_told(*refusal, packet.class)),
             Some(Verdict::Redirect(target)) => out(leads(*target, packet.class)),
             Some(Verdict::Accept | Verdict::Drop) => out(true),

@@ -158,7 +158,7 @@ impl<'p> Walker<'p> {
             passed.fired.push(at);
             carry_out(&rule.then, standing, passed);
             let exit = match &rule.verdict {
-                None => continue,
+                None | Some(Verdict::Rescue) => continue,
                 Some(Verdict::Accept) => return Exit::Left(End::Accepted(at)),
                 Some(Verdict::Drop) => return Exit::Left(End::Dropped(at)),
                 Some(Verdict::Reject(refusal)) if !can_be_told(*refusal, packet.class) => continue,

@@ -1,14 +1,19 @@
 //! `knockgate apply` and `knockgate remove`.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::Args;
 use knockgate::plan::Load;
-use knockgate::target::nft::{self, Applied, Done, Doubt};
+use knockgate::session;
+use knockgate::target::nft::trial::{self, Terms};
+use knockgate::target::nft::{self, Applied, Done, Doubt, Saved};
+use knockgate_compiler::time::Lifetime;
 use serde_json::json;
 
 use super::input::{ScriptOptions, load};
 use super::output::{Answer, Output};
+use super::trial::{as_json, how_to_confirm};
 
 #[derive(Debug, Args)]
 pub struct ApplyOptions {
@@ -16,12 +21,48 @@ pub struct ApplyOptions {
     policy: PathBuf,
     #[command(flatten)]
     script: ScriptOptions,
+    /// Take the policy back after so long, from 10s to 1h, unless it is confirmed
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    trial: Lifetime,
+    /// Put the policy in force for good at once, even if it locks you out
+    #[arg(long, conflicts_with = "trial")]
+    no_trial: bool,
+    /// Let a trial be shorter than anybody could confirm
+    #[arg(long, hide = true)]
+    however_short: bool,
+}
+
+/// How long a trial may be. Shorter ones cannot be confirmed in time; during longer ones, a policy that
+/// locks everybody out does so for long.
+const TRIALS: RangeInclusive<Lifetime> = Lifetime::from_secs(10)..=Lifetime::from_secs(3600);
+
+impl ApplyOptions {
+    /// How the policy is to be tried out; `None` if not at all.
+    fn terms(&self) -> anyhow::Result<Option<Terms>> {
+        if self.no_trial {
+            return Ok(None);
+        }
+        let short_enough = self.trial <= *TRIALS.end();
+        let long_enough = self.however_short || self.trial >= *TRIALS.start();
+        anyhow::ensure!(
+            short_enough && long_enough,
+            "a trial takes from {} to {}, not {}",
+            TRIALS.start(),
+            TRIALS.end(),
+            self.trial
+        );
+        let session = session::of_this_process();
+        // What is no connection of this network namespace cannot be let in here either.
+        let session = session.filter(|session| session::stands(session).unwrap_or_default());
+        Ok(Some(Terms { length: self.trial, session }))
+    }
 }
 
 #[derive(Debug, Args)]
 pub struct RemoveOptions {}
 
 pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> {
+    let terms = options.terms()?;
     let loaded = match load(&options.policy, &options.script, output)? {
         Ok(loaded) => loaded,
         Err(answer) => return Ok(answer),
@@ -42,28 +83,41 @@ pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> 
     };
     let doubts: Vec<String> = doubts.iter().map(ToString::to_string).collect();
     let options = loaded.options.words();
-    let note = Applied { name: loaded.text.name, text: loaded.text.text, options };
-    let done = nft::apply(&ruleset, &note)?;
+    let applied = Applied { name: loaded.text.name, text: loaded.text.text, options };
+    let wanted = Saved { applied, ruleset };
+    let (load, running) = match terms {
+        None => {
+            output.warn("no trial: if this policy locks you out, nothing takes it back");
+            match nft::apply(&wanted)? {
+                Done::Unchanged => (None, None),
+                Done::Loaded(load) => (Some(load), None),
+            }
+        }
+        Some(terms) => match trial::begin(&wanted, &terms)? {
+            None => (None, None),
+            Some((load, running)) => (Some(load), Some(running)),
+        },
+    };
     if output.is_json() {
-        let (changed, kept, carried) = match &done {
-            Done::Unchanged => (false, &vec![], &vec![]),
-            Done::Loaded(load) => (true, &load.kept, &load.carried),
-        };
+        let sets = |of: fn(&Load) -> &Vec<String>| load.as_ref().map_or(&[][..], |load| of(load));
         output.print_json(&json!({
-            "changed": changed, "kept": kept, "carried": carried, "warnings": doubts,
+            "changed": load.is_some(),
+            "kept": sets(|load| &load.kept),
+            "carried": sets(|load| &load.carried),
+            "warnings": doubts,
+            "trial": running.as_ref().map(as_json),
         }))?;
         return Ok(Answer::Fine);
     }
     doubts.iter().for_each(|doubt| output.warn(doubt));
-    let doors = format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    match done {
-        Done::Unchanged => {
-            output.print(&format!("{}: {doors} in force already, nothing changed\n", note.name))?
+    let doors = format!("{}: {count} {what}{}", wanted.applied.name, if count == 1 { "" } else { "s" });
+    output.print(&match (load, running) {
+        (None, _) => format!("{doors} in force already, nothing changed\n"),
+        (Some(load), None) => format!("{doors} in force{}\n", kept_words(&load)),
+        (Some(load), Some(running)) => {
+            format!("{doors} in force on trial{}\n{}", kept_words(&load), how_to_confirm(&running))
         }
-        Done::Loaded(load) => {
-            output.print(&format!("{}: {doors} in force{}\n", note.name, kept_words(&load)))?;
-        }
-    }
+    })?;
     Ok(Answer::Fine)
 }
 

@@ -2,7 +2,6 @@
 
 mod doors;
 mod interval;
-mod session;
 
 use std::net::IpAddr;
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::in_force::InForce;
 use super::listed::{Reader, Table};
 use super::output::{Answer, Output};
+use super::trial::Trials;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -40,19 +41,20 @@ impl Rows {
 }
 
 /// What a policy's status has, besides its lists.
-struct Facts {
+struct Facts<'t> {
     changed: bool,
+    trials: &'t Trials,
     doubts: Vec<String>,
     /// The busiest first.
     rules: Vec<(Box<str>, Count)>,
     fill: Vec<(String, Fill)>,
 }
 
-impl Facts {
-    fn of(program: &Program, reader: &Reader<'_>, changed: bool) -> anyhow::Result<Self> {
+impl<'t> Facts<'t> {
+    fn of(program: &Program, reader: &Reader<'_>, trials: &'t Trials, changed: bool) -> anyhow::Result<Self> {
         let doubts = nft::doubts(program)?.iter().map(ToString::to_string).collect();
         let fill = reader.fill().map(|(name, fill)| (name.to_owned(), fill)).collect();
-        Ok(Self { changed, doubts, rules: counts(program)?, fill })
+        Ok(Self { changed, trials, doubts, rules: counts(program)?, fill })
     }
 }
 
@@ -73,17 +75,26 @@ fn counts(program: &Program) -> anyhow::Result<Vec<(Box<str>, Count)>> {
 }
 
 pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
+    let trials = Trials::look()?;
+    if !output.is_json() {
+        output.print(&trials.as_text())?;
+    }
+    let answer = in_force(options, &trials, output)?;
+    Ok(if trials.is_stuck() { Answer::Findings } else { answer })
+}
+
+fn in_force(options: &Options, trials: &Trials, output: &Output) -> anyhow::Result<Answer> {
     let snapshot = nft::observe()?;
     let there = !snapshot.chains.is_empty();
     let applied = match Applied::read()? {
         Some((applied, _)) if there => applied,
-        Some((applied, _)) => return gone(&applied, output),
-        None => return nothing(there, output),
+        Some((applied, _)) => return gone(&applied, trials, output),
+        None => return nothing(there, trials, output),
     };
     let InForce { name, policy, program } = InForce::of(applied)?;
     let most = options.rows.most(output);
     let reader = Reader::new(&program, most)?;
-    let facts = Facts::of(&program, &reader, snapshot.fingerprint.is_none())?;
+    let facts = Facts::of(&program, &reader, trials, snapshot.fingerprint.is_none())?;
     match policy {
         Some(policy) => doors(&name, &policy, &reader, &facts, most, output)?,
         None => lists(&name, &reader.lists()?, &facts, most, output)?,
@@ -95,7 +106,7 @@ fn doors(
     name: &str,
     policy: &Policy,
     reader: &Reader<'_>,
-    facts: &Facts,
+    facts: &Facts<'_>,
     most: usize,
     output: &Output,
 ) -> anyhow::Result<()> {
@@ -139,7 +150,13 @@ fn doors(
 }
 
 /// The lists of a script.
-fn lists(name: &str, tables: &[Table], facts: &Facts, most: usize, output: &Output) -> anyhow::Result<()> {
+fn lists(
+    name: &str,
+    tables: &[Table],
+    facts: &Facts<'_>,
+    most: usize,
+    output: &Output,
+) -> anyhow::Result<()> {
     if !output.is_json() {
         facts.doubts.iter().for_each(|doubt| output.warn(doubt));
         let tables: String = tables.iter().map(Table::text).collect();
@@ -160,7 +177,7 @@ fn lists(name: &str, tables: &[Table], facts: &Facts, most: usize, output: &Outp
     Ok(output.print_json(&status)?)
 }
 
-impl Facts {
+impl Facts<'_> {
     fn text(&self, most: usize) -> String {
         let mut text = String::new();
         let mut put = |line: std::fmt::Arguments<'_>| {
@@ -196,6 +213,7 @@ impl Facts {
         let fill = fill.map(|(set, fill)| {
             json!({ "set": set, "entries": fill.entries, "capacity": fill.capacity, "full": is_full(*fill) })
         });
+        status["trial"] = self.trials.as_json();
         status["sets"] = fill.collect();
         let rules = self.rules.iter().take(most);
         status["rules"] = rules
@@ -216,9 +234,10 @@ fn warned(changed: bool) -> &'static str {
     }
 }
 
-fn nothing(there: bool, output: &Output) -> anyhow::Result<Answer> {
+fn nothing(there: bool, trials: &Trials, output: &Output) -> anyhow::Result<Answer> {
     if output.is_json() {
-        output.print_json(&json!({ "policy": null, "changed_since_apply": there }))?;
+        let trial = trials.as_json();
+        output.print_json(&json!({ "policy": null, "changed_since_apply": there, "trial": trial }))?;
     } else if there {
         output.print("there is a table of ours, but no note of its policy; apply the policy again\n")?;
     } else {
@@ -228,9 +247,14 @@ fn nothing(there: bool, output: &Output) -> anyhow::Result<Answer> {
 }
 
 /// Somebody else took the table away: whoever flushes all rules does.
-fn gone(applied: &Applied, output: &Output) -> anyhow::Result<Answer> {
+fn gone(applied: &Applied, trials: &Trials, output: &Output) -> anyhow::Result<Answer> {
     if output.is_json() {
-        output.print_json(&json!({ "policy": applied.name, "changed_since_apply": true, "doors": [] }))?;
+        output.print_json(&json!({
+            "policy": applied.name,
+            "changed_since_apply": true,
+            "trial": trials.as_json(),
+            "doors": [],
+        }))?;
     } else {
         let name = &applied.name;
         output.print(&format!(

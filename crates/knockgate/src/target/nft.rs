@@ -2,6 +2,7 @@
 
 mod conntrack;
 mod elements;
+mod files;
 mod lock;
 pub mod machine;
 mod netlink;
@@ -9,6 +10,7 @@ mod note;
 mod probe;
 mod state;
 mod table;
+pub mod trial;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,13 +19,15 @@ use std::process::{Command, Output, Stdio};
 
 use knockgate_compiler::backend::nft::{Ruleset, TABLE};
 
-use crate::plan::{Load, Plan, Snapshot, plan, transaction};
+use crate::plan::{Load, Plan, Rescue, Snapshot, plan, transaction};
 pub use conntrack::cut;
 pub use elements::{Element, Shape, get, holding, put, replace, some, take, walk};
+use lock::Lock;
 pub use machine::{Doubt, doubts};
 pub use note::COMMENT;
-pub use state::Applied;
+pub use state::{Applied, Saved};
 pub use table::{Fill, counts, fill};
+use trial::Running;
 
 /// The name of our table, without its family.
 const NAME: &str = "knockgate";
@@ -56,6 +60,16 @@ pub enum TargetError {
     Kernel(String, io::Error),
     /// A file of our own could not be read or written.
     State(std::path::PathBuf, io::Error),
+    /// A file of our own is not as we write it.
+    Damaged(std::path::PathBuf),
+    /// Another policy is being tried out.
+    OnTrial(Box<Running>),
+    /// There is a table of ours, but nobody knows what it was made of, so nothing could go back to it.
+    Unknown,
+    /// Nothing would take the policy back.
+    NoWatchdog(String),
+    /// A policy is in force, but the next start of the machine does not know it.
+    NotLasting(Box<TargetError>),
 }
 
 impl fmt::Display for TargetError {
@@ -80,6 +94,22 @@ impl fmt::Display for TargetError {
             Self::Restless(set) => write!(f, "packets change set `{set}` all the time; try again"),
             Self::Kernel(what, error) => write!(f, "the kernel refused (`{what}`): {error}"),
             Self::State(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Damaged(path) => write!(f, "{} is damaged", path.display()),
+            Self::OnTrial(running) => write!(
+                f,
+                "{running}; `knockgate confirm` keeps that policy, `knockgate rollback` takes it back"
+            ),
+            Self::Unknown => f.write_str(
+                "there is a table of ours, but no note of its policy, so a trial could not go back to it; \
+                 `--no-trial` puts this policy in force for good",
+            ),
+            Self::NoWatchdog(why) => {
+                write!(f, "nothing would take the policy back ({why}); nothing was changed")
+            }
+            Self::NotLasting(error) => write!(
+                f,
+                "the policy is in force and confirmed, but could not be kept for the next start: {error}"
+            ),
         }
     }
 }
@@ -95,38 +125,86 @@ pub enum Done {
     Loaded(Load),
 }
 
-/// Puts `ruleset` in force in one transaction, or leaves everything as it is. `policy` is kept for
-/// [`Applied`], so that `status` can say what the numbers mean.
-pub fn apply(ruleset: &Ruleset, policy: &Applied) -> Result<Done, TargetError> {
-    let _lock = lock::take()?;
+/// Puts `wanted` in force in one transaction, for good and also after a restart, or leaves everything
+/// as it is.
+pub fn apply(wanted: &Saved) -> Result<Done, TargetError> {
+    let lock = lock::take()?;
+    trial::settle(&lock)?;
     probe::probe()?;
-    let load = match plan(ruleset, &observe_for(Some(&ruleset.fingerprint))?) {
-        Plan::Keep => return Ok(Done::Unchanged),
-        Plan::Load(load) => load,
-    };
+    let done = enforce(&lock, wanted)?;
+    trial::forget()?;
+    wanted.confirm()?;
+    Ok(done)
+}
+
+/// Puts in force what was confirmed last, as after a restart. Says what that is, if anything.
+pub fn restore() -> Result<Option<Applied>, TargetError> {
+    let lock = lock::take()?;
+    trial::settle(&lock)?;
+    let Some(saved) = Saved::confirmed()? else { return Ok(None) };
+    enforce(&lock, &saved)?;
+    trial::forget()?;
+    Ok(Some(saved.applied))
+}
+
+/// Takes our table away, and all that is noted. Says whether there was one.
+pub fn remove() -> Result<bool, TargetError> {
+    let lock = lock::take()?;
+    let there = clear(&lock)?;
+    state::forget_confirmed()?;
+    trial::forget()?;
+    state::leave(lock)?;
+    Ok(there)
+}
+
+/// Takes our table away, and the note of what was in it.
+fn clear(lock: &Lock) -> Result<bool, TargetError> {
+    let there = table::exists()?;
+    if there {
+        change(lock, &format!("delete table {TABLE}\n"))?;
+    }
+    state::forget()?;
+    Ok(there)
+}
+
+/// Changes what is in force into `wanted`, if it is anything else.
+fn enforce(lock: &Lock, wanted: &Saved) -> Result<Done, TargetError> {
+    match plan(&wanted.ruleset, &observe_for(Some(&wanted.ruleset.fingerprint))?) {
+        Plan::Keep => Ok(Done::Unchanged),
+        Plan::Load(load) => {
+            carry_out(lock, &wanted.ruleset, &load, None)?;
+            note(wanted)?;
+            Ok(Done::Loaded(load))
+        }
+    }
+}
+
+fn carry_out(
+    lock: &Lock,
+    ruleset: &Ruleset,
+    load: &Load,
+    rescue: Option<&Rescue>,
+) -> Result<(), TargetError> {
     let mut carried = BTreeMap::new();
     for set in &load.carried {
         // Only what is stale is carried over.
         carried.insert(set.clone(), elements(load.stale_sets[set], set)?);
     }
-    nft(&["-f", "-"], Some(&transaction(ruleset, &load, &carried)))?;
-    let listing = table::listing()?;
-    if !listing.contains(&ruleset.fingerprint) {
-        return Err(TargetError::Unintelligible("the ruleset is loaded, but not to be seen".to_owned()));
-    }
-    policy.write(&listing)?;
-    Ok(Done::Loaded(load))
+    change(lock, &transaction(ruleset, load, &carried, rescue))
 }
 
-/// Takes our table away. Says whether there was one.
-pub fn remove() -> Result<bool, TargetError> {
-    let _lock = lock::take()?;
-    let there = table::exists()?;
-    if there {
-        nft(&["-f", "-"], Some(&format!("delete table {TABLE}\n")))?;
+/// One transaction. Killed or not, nobody else begins one before it is done.
+fn change(lock: &Lock, text: &str) -> Result<(), TargetError> {
+    lock.lend(|| nft(&["-f", "-"], Some(text)).map(drop))
+}
+
+/// Notes what was loaded, as the kernel lists it.
+fn note(saved: &Saved) -> Result<(), TargetError> {
+    let listing = table::listing()?;
+    if !listing.contains(&saved.ruleset.fingerprint) {
+        return Err(TargetError::Unintelligible("the ruleset is loaded, but not to be seen".to_owned()));
     }
-    state::forget()?;
-    Ok(there)
+    saved.note(&listing)
 }
 
 /// What is in force.

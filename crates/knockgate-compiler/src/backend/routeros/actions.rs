@@ -69,6 +69,8 @@ pub(super) fn verdicts(
             });
             ways.filter_map(|(way, chain)| Some((way, jump(chain)?))).collect()
         }
+        // Nothing here tries a router out.
+        Verdict::Rescue => vec![],
         // Refused before.
         Verdict::Switch(_) => vec![],
         _ => vec![(Line::of(family), Action::Verdict(verdict.clone()))],

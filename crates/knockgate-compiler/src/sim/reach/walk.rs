@@ -312,7 +312,8 @@ impl<'a, 'p> Walk<'a, 'p> {
 
     fn follow(&mut self, chain: ChainId, index: usize, rule: &Rule) -> Result<Way, Aspect> {
         Ok(match &rule.verdict {
-            None => Way::ON,
+            // Nobody tries a program out here.
+            None | Some(Verdict::Rescue) => Way::ON,
             Some(Verdict::Accept) => self.pass(None),
             Some(Verdict::Drop) => Way::OUT,
             Some(Verdict::Reject(how)) if self.passage.can_be_told(*how) => Way::OUT,

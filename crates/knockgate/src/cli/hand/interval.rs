@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use clap::Args;
+use knockgate::session;
 use knockgate::target::nft::{self, Element, Shape};
 use knockgate_compiler::backend::nft::set_name;
 use knockgate_compiler::lower::{ALLOWED_BY_HAND, BANNED_BY_HAND, grant_list};
@@ -15,7 +16,7 @@ use serde_json::json;
 
 use super::super::in_force::InForce;
 use super::super::output::{Answer, Output};
-use super::{Terms, Told, for_how_long, network, session};
+use super::{Terms, Told, for_how_long, network};
 
 /// For how long, where neither a person nor the policy says so.
 const LIFETIME: Lifetime = Lifetime::from_secs(3600);
@@ -89,7 +90,9 @@ pub fn allow(options: &AllowOptions, output: &Output) -> anyhow::Result<Answer> 
 /// Refuses to keep out who must never be.
 fn refuse_own(policy: &Policy, who: Prefix) -> anyhow::Result<()> {
     let meets = |other: &&Prefix| who.covers(**other) || other.covers(who);
-    if let Some(source) = session::source().filter(|source| who.contains(*source)) {
+    if let Some(source) =
+        session::of_this_process().map(|session| session.remote.ip()).filter(|source| who.contains(*source))
+    {
         anyhow::bail!("this session comes from {source}, which you would ban; --force does it all the same");
     }
     for (key, prefixes) in [("allow", policy.allow()), ("exempt", policy.exempt())] {

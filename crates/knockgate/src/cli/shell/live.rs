@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use knockgate::target::nft::{self, Applied, Count, Done, TargetError};
+use knockgate::target::nft::{self, Applied, Count, Done, Saved, TargetError};
 use knockgate_compiler::backend::nft::{Counted, Ruleset, print, print_counting};
 use knockgate_compiler::program::Program;
 
@@ -30,8 +30,9 @@ pub(super) fn force(program: &Program) -> Force {
 }
 
 /// Puts a ruleset in force, made of `text` and what was said of it on the command line.
-pub(super) fn apply(ruleset: &Ruleset, text: &str, options: Vec<String>) -> Result<Done, TargetError> {
-    nft::apply(ruleset, &Applied { name: "shell.rsc".to_owned(), text: text.to_owned(), options })
+pub(super) fn apply(ruleset: Ruleset, text: &str, options: Vec<String>) -> Result<Done, TargetError> {
+    let applied = Applied { name: "shell.rsc".to_owned(), text: text.to_owned(), options };
+    nft::apply(&Saved { applied, ruleset })
 }
 
 /// What each rule has counted.

@@ -182,7 +182,7 @@ fn apply(session: &mut Session<'_>, counters: bool) -> anyhow::Result<()> {
     if session.on_terminal && !agreed(session, &format!("put {rules} in force on this host? [y/N] "))? {
         return Ok(session.output.print("nothing was changed\n")?);
     }
-    match live::apply(&ruleset, &session.text, session.script_options.words()) {
+    match live::apply(ruleset, &session.text, session.script_options.words()) {
         Ok(Done::Unchanged) => {
             session.output.print(&format!("{rules} in force already, nothing changed\n"))?
         }

@@ -1,6 +1,6 @@
 //! Elements of sets and maps, one at a time or as a stream, never a whole large set.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::ControlFlow;
 
 use knockgate_compiler::net::Prefix;
@@ -39,7 +39,7 @@ pub struct Element {
     pub first: IpAddr,
     /// The last of them.
     pub last: IpAddr,
-    /// The list's tag or the track's position, where the set has one.
+    /// The list's tag, the track's position, or a port as keys have it, where the set has one.
     pub number: Option<u32>,
     /// Milliseconds that are left; `None` for one that stays.
     pub left_ms: Option<u64>,
@@ -56,6 +56,12 @@ impl Element {
     /// An address with the tag of a list.
     pub fn tagged(address: IpAddr, tag: u32) -> Self {
         Self { number: Some(tag), ..Self::of(address) }
+    }
+
+    /// An address with a port of TCP or UDP.
+    pub fn with_port(end: SocketAddr) -> Self {
+        let [high, low] = end.port().to_be_bytes();
+        Self::tagged(end.ip(), u32::from_ne_bytes([high, low, 0, 0]))
     }
 
     /// All addresses of a prefix.

@@ -3,30 +3,34 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 
 use super::TargetError;
-
-/// Where our files are. They describe what the kernel holds, so they go when it forgets.
-const RUN: &str = "/run/knockgate";
+use super::files::{failed, folder};
 
 /// The file in our folder that is locked.
 pub(super) const LOCK: &str = "lock";
 
-/// Our folder for this network namespace: others have tables of their own.
-pub(super) fn folder() -> Result<PathBuf, TargetError> {
-    let namespace = PathBuf::from("/proc/thread-self/ns/net");
-    let inode = fs::metadata(&namespace).map_err(|error| TargetError::State(namespace, error))?.ino();
-    Ok(PathBuf::from(RUN).join(inode.to_string()))
-}
-
 /// Held as long as the file is open, however the process ends (`man 2 flock`).
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Lock {
+    /// What `work` returns. Programs that it starts hold the lock too, so that it is not free while
+    /// one of them goes on after we were killed.
+    pub(super) fn lend<T>(&self, work: impl FnOnce() -> Result<T, TargetError>) -> Result<T, TargetError> {
+        let set =
+            |flags| fcntl_setfd(&self.file, flags).map_err(|error| failed(Path::new(LOCK), error.into()));
+        set(FdFlags::empty())?;
+        let done = work();
+        set(FdFlags::CLOEXEC)?;
+        done
+    }
 }
 
 /// How often a `remove` that takes the folder away meanwhile is put up with.
@@ -34,16 +38,12 @@ const ATTEMPTS: usize = 100;
 
 pub(super) fn take() -> Result<Lock, TargetError> {
     let folder = folder()?;
-    let failed = |error: io::Error| match error.kind() {
-        ErrorKind::PermissionDenied => TargetError::NotPermitted,
-        _ => TargetError::State(folder.clone(), error),
-    };
     for _ in 0..ATTEMPTS {
         match take_file(&folder) {
             Err(Refusal::Held(holder)) => return Err(TargetError::Locked { holder }),
             Err(Refusal::Gone) => {}
             Err(Refusal::Failed(error)) if error.kind() == ErrorKind::NotFound => {}
-            Err(Refusal::Failed(error)) => return Err(failed(error)),
+            Err(Refusal::Failed(error)) => return Err(failed(&folder, error)),
             Ok(lock) => return Ok(lock),
         }
     }
@@ -84,5 +84,5 @@ fn take_file(folder: &Path) -> Result<Lock, Refusal> {
     file.set_len(0)?;
     file.rewind()?;
     write!(file, "{}", std::process::id())?;
-    Ok(Lock { _file: file })
+    Ok(Lock { file })
 }

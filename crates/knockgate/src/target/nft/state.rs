@@ -1,12 +1,13 @@
 //! What we note of an apply, beside what the kernel holds.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use knockgate_compiler::backend::nft::{Ruleset, Set};
+use serde_json::{Value, json};
 
 use super::TargetError;
-use super::lock::{LOCK, folder};
+use super::files::{folder, lasting, read, remove, remove_folder, write};
+use super::lock::{LOCK, Lock};
 
 /// The policy or script that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,72 +20,174 @@ pub struct Applied {
     pub options: Vec<String>,
 }
 
-const NAME: &str = "name";
-const POLICY: &str = "policy";
-const OPTIONS: &str = "options";
-const LISTING: &str = "listing";
+/// A policy or script with the ruleset that was made of it: all that it takes to put it in force again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// What was applied.
+    pub applied: Applied,
+    /// What it was compiled to.
+    pub ruleset: Ruleset,
+}
+
+/// What is in force, in the folder of the network namespace.
+const NOTE: &str = "applied";
+/// What was confirmed last, in the folder that outlives a restart.
+const CONFIRMED: &str = "confirmed";
 
 impl Applied {
-    /// The policy that was applied last in this namespace, and how nft listed its ruleset then.
+    /// The policy that was applied last in this namespace, and the listing of its rules then.
     pub fn read() -> Result<Option<(Self, String)>, TargetError> {
-        let folder = folder()?;
-        let read = |name: &str| match fs::read_to_string(folder.join(name)) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(TargetError::NotPermitted),
-            Err(error) => Err(TargetError::State(folder.join(name), error)),
-        };
-        let options = read(OPTIONS)?.unwrap_or_default().lines().map(str::to_owned).collect();
-        Ok(match (read(NAME)?, read(POLICY)?, read(LISTING)?) {
-            (Some(name), Some(text), Some(listing)) => Some((Self { name, text, options }, listing)),
-            _ => None,
+        Ok(noted()?.map(|(saved, listing)| (saved.applied, listing)))
+    }
+}
+
+impl Saved {
+    /// What was applied last in this namespace.
+    pub(super) fn noted() -> Result<Option<Self>, TargetError> {
+        Ok(noted()?.map(|(saved, _)| saved))
+    }
+
+    /// What was confirmed last, before this or an earlier start of the machine.
+    pub(super) fn confirmed() -> Result<Option<Self>, TargetError> {
+        lasting().map_or(Ok(None), |folder| Self::read(&folder.join(CONFIRMED)))
+    }
+
+    /// Makes this what the next start of the machine comes up with.
+    pub(super) fn confirm(&self) -> Result<(), TargetError> {
+        let Some(folder) = lasting() else { return Ok(()) };
+        if Self::confirmed().is_ok_and(|confirmed| confirmed.as_ref() == Some(self)) {
+            return Ok(());
+        }
+        self.write(&folder.join(CONFIRMED)).map_err(|error| TargetError::NotLasting(Box::new(error)))
+    }
+
+    /// Notes that this is in force, with the kernel's `listing` of its rules.
+    pub(super) fn note(&self, listing: &str) -> Result<(), TargetError> {
+        let mut note = self.to_json();
+        note["listing"] = listing.into();
+        write(&folder()?.join(NOTE), &note.to_string())
+    }
+
+    pub(super) fn read(path: &Path) -> Result<Option<Self>, TargetError> {
+        let Some(text) = read(path)? else { return Ok(None) };
+        let saved = serde_json::from_str(&text).ok().and_then(|value: Value| Self::of_json(&value));
+        saved.map(Some).ok_or_else(|| TargetError::Damaged(path.to_owned()))
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<(), TargetError> {
+        write(path, &self.to_json().to_string())
+    }
+
+    fn to_json(&self) -> Value {
+        let Self { applied: Applied { name, text, options }, ruleset } = self;
+        let sets = ruleset.sets.iter().map(|Set { name, key, data, fixed, size }| {
+            json!({ "name": name, "key": key, "data": data, "fixed": fixed, "size": size })
+        });
+        json!({
+            "name": name,
+            "text": text,
+            "options": options,
+            "ruleset": ruleset.text,
+            "fingerprint": ruleset.fingerprint,
+            "chains": ruleset.chains,
+            "sets": sets.collect::<Vec<_>>(),
         })
     }
 
-    /// Notes this policy, with `listing` as nft's own words for what was made of it.
-    pub(super) fn write(&self, listing: &str) -> Result<(), TargetError> {
-        let folder = folder()?;
-        let options = self.options.join("\n");
-        let notes =
-            [(NAME, self.name.as_str()), (POLICY, &self.text), (OPTIONS, &options), (LISTING, listing)];
-        for (name, text) in notes {
-            let path = folder.join(name);
-            write_private(&path, text).map_err(|error| TargetError::State(path, error))?;
-        }
-        Ok(())
+    fn of_json(value: &Value) -> Option<Self> {
+        let sets: Option<_> = value["sets"].as_array()?.iter().map(set_of_json).collect();
+        let [name, text, ruleset, fingerprint] =
+            ["name", "text", "ruleset", "fingerprint"].map(|key| value[key].as_str().map(str::to_owned));
+        let applied = Applied { name: name?, text: text?, options: texts(&value["options"])? };
+        let ruleset = Ruleset {
+            text: ruleset?,
+            fingerprint: fingerprint?,
+            sets: sets?,
+            chains: texts(&value["chains"])?,
+        };
+        Some(Self { applied, ruleset })
     }
 }
 
-/// What a note is called until it is complete.
-fn new(path: &Path) -> PathBuf {
-    path.with_extension("new")
+fn set_of_json(value: &Value) -> Option<Set> {
+    let data = match &value["data"] {
+        Value::Null => None,
+        data => Some(DATA.into_iter().find(|known| data == known)?),
+    };
+    let size = match &value["size"] {
+        Value::Null => None,
+        size => Some(u32::try_from(size.as_u64()?).ok()?),
+    };
+    let [name, key] = ["name", "key"].map(|key| value[key].as_str().map(str::to_owned));
+    Some(Set { name: name?, key: key?, data, fixed: value["fixed"].as_bool()?, size })
 }
 
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let new = new(path);
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    fs::rename(new, path)
+/// What maps have data of.
+const DATA: [&str; 2] = ["mark", "verdict"];
+
+/// An array of texts.
+pub(super) fn texts(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
-/// Removes all notes of this namespace, and our folder when it was the last. The lock goes last:
-/// from then on somebody else may be writing notes.
+/// A note that cannot be understood is as good as none.
+fn noted() -> Result<Option<(Saved, String)>, TargetError> {
+    let text = read(&folder()?.join(NOTE))?;
+    let note = text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    Ok(note.and_then(|note| Some((Saved::of_json(&note)?, note["listing"].as_str()?.to_owned()))))
+}
+
+/// Removes the note of what is in force.
 pub(super) fn forget() -> Result<(), TargetError> {
-    let folder = folder()?;
-    for name in [NAME, POLICY, OPTIONS, LISTING, LOCK] {
-        let path = folder.join(name);
-        gone(fs::remove_file(new(&path)), &path)?;
-        gone(fs::remove_file(&path), &path)?;
-    }
-    gone(fs::remove_dir(&folder), &folder)?;
-    folder.parent().map_or(Ok(()), |parent| gone(fs::remove_dir(parent), parent))
+    remove(&folder()?.join(NOTE))
 }
 
-fn gone(result: io::Result<()>, path: &Path) -> Result<(), TargetError> {
-    match result {
-        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
-            Err(TargetError::State(path.to_owned(), error))
-        }
-        _ => Ok(()),
+/// Forgets what the next start of the machine would come up with.
+pub(super) fn forget_confirmed() -> Result<(), TargetError> {
+    let Some(folder) = lasting() else { return Ok(()) };
+    remove(&folder.join(CONFIRMED))?;
+    remove_folder(&folder)
+}
+
+/// Removes our folder of this namespace, and that of all when it was the last. The lock goes last: from
+/// then on somebody else may be writing notes.
+pub(super) fn leave(lock: Lock) -> Result<(), TargetError> {
+    let folder = folder()?;
+    remove(&folder.join(LOCK))?;
+    drop(lock);
+    remove_folder(&folder)?;
+    folder.parent().map_or(Ok(()), remove_folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_applied_comes_back_as_it_was() {
+        let set = |data, size: Option<u32>| Set {
+            name: "banned4".to_owned(),
+            key: "ipv4_addr".to_owned(),
+            data,
+            fixed: size.is_none(),
+            size,
+        };
+        let saved = Saved {
+            applied: Applied {
+                name: "a \"policy\"".to_owned(),
+                text: "outside = 'wan0'\n".to_owned(),
+                options: vec!["--partial".to_owned()],
+            },
+            ruleset: Ruleset {
+                text: "table inet knockgate {\n}\n".to_owned(),
+                fingerprint: "knockgate 1".to_owned(),
+                sets: vec![set(None, Some(7)), set(Some("mark"), Some(7)), set(Some("verdict"), None)],
+                chains: vec!["input".to_owned()],
+            },
+        };
+        assert_eq!(Saved::of_json(&saved.to_json()), Some(saved.clone()));
+        let mut other = saved.to_json();
+        other["sets"][1]["data"] = "something new".into();
+        assert_eq!(Saved::of_json(&other), None, "what is not understood is not guessed");
     }
 }

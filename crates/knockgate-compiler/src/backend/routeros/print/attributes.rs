@@ -114,7 +114,7 @@ impl Said<'_> {
                 self.set("to-ports", target.port());
             }
             // A shaped program has none.
-            Verdict::Switch(_) => {}
+            Verdict::Rescue | Verdict::Switch(_) => {}
         }
     }
 
