@@ -1,5 +1,8 @@
 //! Who gets in with the owner, and what a listener learns.
 
+use std::collections::BTreeSet;
+
+use super::fill::Memory;
 use super::play::{Owner, Player, Tape};
 use crate::net::Family;
 use crate::program::{ListId, Program};
@@ -12,17 +15,26 @@ pub(super) struct Granted {
     /// Lists that the last knock put the owner on, each with how long.
     pub lists: Vec<(ListId, Lifetime)>,
     /// Of the packets that were asked about, those that are let in then.
-    pub opened: Vec<String>,
+    pub opened: BTreeSet<String>,
+    /// What the knocks took room in.
+    pub rooms: BTreeSet<Memory>,
 }
 
 /// What `owner` has after all knocks. `packets` are asked about, each by itself.
-pub(super) fn granted(player: &mut Player<'_>, owner: &Owner, packets: &[String]) -> Granted {
-    let knocked = owner.knock(Tape::of(owner.source), 0..owner.knocks.len());
+pub(super) fn granted(
+    player: &mut Player<'_>,
+    program: &Program,
+    owner: &Owner,
+    packets: &[String],
+) -> Granted {
+    let knocked = owner.knocked();
     let decisions = player.play(&knocked);
     let lists = decisions.last().map(|last| added(last, &knocked)).unwrap_or_default();
+    let changes = decisions.iter().flat_map(|decision| &decision.changes);
+    let rooms = changes.filter_map(|change| Memory::of(change, program)).collect();
     let opened =
         packets.iter().filter(|words| player.ends_well(&knocked.clone().then(words))).cloned().collect();
-    Granted { lists, opened }
+    Granted { lists, opened, rooms }
 }
 
 fn added(decision: &Decision<'_>, tape: &Tape) -> Vec<(ListId, Lifetime)> {

@@ -80,7 +80,7 @@ pub(super) fn telling(
         let changes = played.iter().flat_map(|decision| &decision.changes);
         let effect: Vec<(Memory, Moment)> =
             changes.filter_map(|change| Some((Memory::of(change, program)?, until(change)?))).collect();
-        let count = seen.entry(effect.clone()).or_default();
+        let count = seen.entry(effect).or_default();
         *count += 1;
         if *count <= ALIKE {
             found.push(words.clone());
@@ -92,7 +92,7 @@ pub(super) fn telling(
 /// Kinds that are tried whatever they do by themselves.
 const WIDEST: usize = 8;
 
-/// Few of `packets` that shut the owner out when they come then; `None` if not even all of them do.
+/// Few of `packets` that shut the owner out when they come then; `None` if none were found to.
 fn least(player: &mut Player<'_>, owner: &Owner, when: When, packets: &[String]) -> Option<Vec<String>> {
     let mut left = shutting(player, owner, when, packets)?;
     let mut size = left.len().div_ceil(2);
@@ -130,16 +130,23 @@ fn is_shut(player: &mut Player<'_>, owner: &Owner, when: When, packets: &[String
 
 /// What the owner does to get in, with the other packets at that time.
 fn tape(owner: &Owner, when: When, packets: &[String]) -> Tape {
-    let knocks = owner.knocks.len();
+    let begun = before(owner, when).all(packets);
+    match when {
+        When::Before => owner.enter(begun),
+        When::Between(count) => owner.knock(begun, count..owner.knocks.len()).then(&owner.connection),
+        When::Granted => begun.then(&owner.connection),
+        When::Connected => begun.then(&owner.connected()),
+    }
+}
+
+/// What the owner has done by then.
+fn before(owner: &Owner, when: When) -> Tape {
     let start = Tape::of(owner.source);
     match when {
-        When::Before => owner.enter(start.all(packets)),
-        When::Between(count) => {
-            let begun = owner.knock(start, 0..count).all(packets);
-            owner.knock(begun, count..knocks).then(&owner.connection)
-        }
-        When::Granted => owner.knock(start, 0..knocks).all(packets).then(&owner.connection),
-        When::Connected => owner.enter(start).all(packets).then(&owner.connected()),
+        When::Before => start,
+        When::Between(count) => owner.knock(start, 0..count),
+        When::Granted => owner.knocked(),
+        When::Connected => owner.enter(start),
     }
 }
 
@@ -179,14 +186,7 @@ fn what(hits: Hits) -> &'static str {
 
 /// How long after the packets the owner's knocks do not open; `None` if they do at once.
 fn lasts(player: &mut Player<'_>, owner: &Owner, when: When, packets: &[String]) -> Option<Lifetime> {
-    let start = Tape::of(owner.source);
-    let before = match when {
-        When::Before => start,
-        When::Between(count) => owner.knock(start, 0..count),
-        When::Granted => owner.knock(start, 0..owner.knocks.len()),
-        When::Connected => owner.enter(start),
-    };
-    let over = before.all(packets);
+    let over = before(owner, when).all(packets);
     if player.ends_well(&owner.enter(over.clone())) {
         return None;
     }

@@ -148,6 +148,11 @@ impl Owner {
         self.knocks[which].iter().fold(tape, |tape, (wait, words)| tape.wait(*wait).then(words))
     }
 
+    /// All knocks, and nothing else yet.
+    pub fn knocked(&self) -> Tape {
+        self.knock(Tape::of(self.source), 0..self.knocks.len())
+    }
+
     /// `tape` with all knocks and the connection.
     pub fn enter(&self, tape: Tape) -> Tape {
         self.knock(tape, 0..self.knocks.len()).then(&self.connection)

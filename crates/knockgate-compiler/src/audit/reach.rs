@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::play::Tape;
-use super::search::{Class, ClassId, Search};
+use super::search::{Class, ClassId, Search, merged};
 use super::{Door, Exposed, Finding, Risk};
 use crate::diag::{Code, Span};
 use crate::lift::shadow;
@@ -87,20 +87,6 @@ fn told(group: Group<'_>) -> Exposed {
 fn source_port(words: &str) -> String {
     let from = words.split_once(" from ").and_then(|(_, rest)| rest.split(' ').next());
     from.map(|port| format!(" from port {port}")).unwrap_or_default()
-}
-
-fn merged(mut ranges: Vec<RangeInclusive<u16>>) -> Vec<RangeInclusive<u16>> {
-    ranges.sort_by_key(|range| *range.start());
-    let mut merged: Vec<RangeInclusive<u16>> = vec![];
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if u32::from(*range.start()) <= u32::from(*last.end()) + 1 => {
-                *last = *last.start()..=*range.end().max(last.end());
-            }
-            _ => merged.push(range),
-        }
-    }
-    merged
 }
 
 /// `22, 80-443/tcp`.

@@ -32,6 +32,7 @@ use explore::{Leg, Quest, explore};
 use guide::{Deeds, Guide};
 use step::{CellId, Cells, Stepper};
 
+pub(super) use class::merged;
 pub use class::{Class, ClassId};
 
 /// Packets that may be tried for one goal by itself.

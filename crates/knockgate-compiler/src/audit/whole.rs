@@ -183,17 +183,17 @@ impl<'v, 'p> View<'v, 'p> {
 
     /// What is so because `owner` gets in.
     fn owned(&mut self, door: &mut Door, owner: &Owner, own: &[String]) {
-        self.take_room(owner);
         let kinds = self.telling(owner.source);
         door.lockouts = lockout::lockouts(&mut self.player, owner, &kinds);
         let asked = self.asked(Family::of(owner.source));
         let words: Vec<String> = asked.iter().map(|class| class.words()).collect();
-        let granted = granted(&mut self.player, owner, &words);
+        let granted = granted(&mut self.player, self.subject.program, owner, &words);
         let grant = door.shape.as_ref().map(|shape| shape.grant);
         door.company = company(&granted, self.subject.program, &door.services.join(", "), grant);
         door.listener = listener(owner);
         door.findings.extend(self.more(door, owner, own, &asked, &granted));
         self.opened.extend(granted.opened);
+        self.rooms.extend(granted.rooms);
     }
 
     /// What the grant opens besides the door's own services.
@@ -206,7 +206,7 @@ impl<'v, 'p> View<'v, 'p> {
         granted: &Granted,
     ) -> Vec<Finding> {
         let mut found = vec![];
-        let knocked = owner.knock(Tape::of(owner.source), 0..owner.knocks.len());
+        let knocked = owner.knocked();
         for other in self.plans.iter().filter(|other| may_open(door, other, self.plans.len())) {
             let here =
                 |service: &&ServiceDraft| family(service).is_none_or(|of| of == Family::of(owner.source));
@@ -229,14 +229,6 @@ impl<'v, 'p> View<'v, 'p> {
         let wide: Vec<(&Class, u32)> = wide.into_iter().filter(|(_, width)| *width > least).collect();
         found.extend(judge::opens_more(door, &wide, knocked));
         found
-    }
-
-    /// Notes what the owner's knocks take room in.
-    fn take_room(&mut self, owner: &Owner) {
-        let knocked = owner.knock(Tape::of(owner.source), 0..owner.knocks.len());
-        let decisions = self.player.play(&knocked);
-        let changes = decisions.iter().flat_map(|decision| &decision.changes);
-        self.rooms.extend(changes.filter_map(|change| Memory::of(change, self.subject.program)));
     }
 
     /// Those of [`Self::kinds`] that may shut an owner out.
@@ -295,8 +287,13 @@ impl<'v, 'p> View<'v, 'p> {
             return vec![];
         }
         let search = self.search;
-        let goals: BTreeSet<ClassId> =
-            search.ids().filter(|id| self.is_unnamed(*id)).chain(self.broken()).take(UNNAMED).collect();
+        let promised: Vec<ClassId> = self.broken().collect();
+        let goals: BTreeSet<ClassId> = search
+            .ids()
+            .filter(|id| self.is_unnamed(*id))
+            .chain(promised.iter().copied())
+            .take(UNNAMED)
+            .collect();
         let goals: Vec<ClassId> = goals.into_iter().collect();
         let mut doors: Vec<Door> = vec![];
         for (goal, way_in) in goals.iter().zip(search.ways_in(&goals)) {
@@ -311,7 +308,6 @@ impl<'v, 'p> View<'v, 'p> {
             }
         }
         // What may be let in by the looks of single rules, and is not, is no door.
-        let promised: Vec<ClassId> = self.broken().collect();
         let is_promised = |door: &Door| {
             promised.iter().any(|id| door.services.contains(&search.classes()[id.index()].range()))
         };
@@ -420,10 +416,9 @@ fn easily_filled(fill: &Fill) -> Option<Finding> {
         code: Code::EasilyFilled,
         risk: if fill.rate < EASILY { Risk::Medium } else { Risk::Low },
         says: format!(
-            "{} keep list {} full ({} to {}, each from another address): {}",
+            "{} keep list {} full (packets to {}, each from another address): {}",
             rate(fill.rate),
             fill.list,
-            "packets",
             fill.packet,
             fill.means
         ),

@@ -126,22 +126,27 @@ impl Class {
 
     /// Packets of both, which have the same outcome.
     fn join(&mut self, other: Self) {
-        let mut spans: Vec<_> = self.spans.iter().chain(&other.spans).cloned().collect();
-        spans.sort_by_key(|span| *span.start());
-        let mut joined: Vec<RangeInclusive<u16>> = vec![];
-        for span in spans {
-            match joined.last_mut() {
-                Some(last) if u32::from(*span.start()) <= u32::from(*last.end()) + 1 => {
-                    *last = *last.start()..=*last.end().max(span.end());
-                }
-                _ => joined.push(span),
-            }
-        }
+        let spans = merged(self.spans.iter().chain(&other.spans).cloned().collect());
         if other.oddness < self.oddness {
             *self = other;
         }
-        self.spans = joined;
+        self.spans = spans;
     }
+}
+
+/// The same numbers in as few ranges as can be, in order.
+pub(in crate::audit) fn merged(mut ranges: Vec<RangeInclusive<u16>>) -> Vec<RangeInclusive<u16>> {
+    ranges.sort_by_key(|range| *range.start());
+    let mut merged: Vec<RangeInclusive<u16>> = vec![];
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if u32::from(*range.start()) <= u32::from(*last.end()) + 1 => {
+                *last = *last.start()..=*last.end().max(range.end());
+            }
+            _ => merged.push(range),
+        }
+    }
+    merged
 }
 
 /// What each class is known by: two packets for which it is equal are of one class.
