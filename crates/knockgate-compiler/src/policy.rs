@@ -4,6 +4,7 @@
 //! that exists has no contradiction in it.
 
 mod check;
+mod upkeep;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,6 +14,10 @@ use std::num::NonZeroU32;
 use crate::diag::{At, Span};
 use crate::net::{Endpoint, Interface, Port, Prefix};
 use crate::time::Lifetime;
+
+pub use upkeep::{AfterRestart, Fate, IfChanged, Listen, Log, LogTo, Metrics, UpkeepDraft};
+
+use upkeep::Upkeep;
 
 /// What a policy may hold at most, so that neither a compiler nor a kernel is asked too much.
 pub mod limit {
@@ -46,6 +51,8 @@ pub mod limit {
     pub const BAN: RangeInclusive<Lifetime> = SECOND..=DAY;
     /// Sources that may be knocking, granted or banned at a time.
     pub const SOURCES: RangeInclusive<u32> = 16..=4_000_000;
+    /// Lines a second that are written of what happened.
+    pub const LOG_RATE: RangeInclusive<u32> = 1..=10_000;
 
     const SECOND: Lifetime = Lifetime::from_secs(1);
     const DAY: Lifetime = Lifetime::from_secs(86_400);
@@ -55,7 +62,7 @@ pub mod limit {
 pub mod default {
     use std::num::NonZeroU32;
 
-    use super::Wrong;
+    use super::{Fate, IfChanged, LogTo, Wrong};
     use crate::time::Lifetime;
 
     /// How long the next knock may take.
@@ -74,6 +81,16 @@ pub mod default {
     pub const BAN_MAX: Lifetime = Lifetime::from_secs(600);
     /// Sources that may be knocking, granted or banned at a time.
     pub const SOURCES: NonZeroU32 = NonZeroU32::new(65_536).expect("a power of two is not zero");
+    /// What becomes of bans at a restart: who is banned gains nothing by waiting for one.
+    pub const BANS_AFTER_RESTART: Fate = Fate::Keep;
+    /// What becomes of grants: no connection outlives a restart, and knocking again is quick.
+    pub const GRANTS_AFTER_RESTART: Fate = Fate::Drop;
+    /// What is done when another program changes the rules.
+    pub const IF_CHANGED: IfChanged = IfChanged::Repair;
+    /// Where it is written what happened.
+    pub const LOG_TO: LogTo = LogTo::System;
+    /// Lines a second that are written of it.
+    pub const LOG_RATE: NonZeroU32 = NonZeroU32::new(10).expect("ten is not zero");
 }
 
 /// One packet that counts.
@@ -239,6 +256,7 @@ pub struct Policy {
     sources: NonZeroU32,
     traps: Option<Traps>,
     doors: Vec<Door>,
+    upkeep: Upkeep,
 }
 
 impl Policy {
@@ -275,6 +293,26 @@ impl Policy {
     /// In the order they were written; never empty.
     pub fn doors(&self) -> &[Door] {
         &self.doors
+    }
+
+    /// What comes back after a restart.
+    pub fn after_restart(&self) -> AfterRestart {
+        self.upkeep.after_restart
+    }
+
+    /// What is done when another program changes the rules.
+    pub fn if_changed(&self) -> IfChanged {
+        self.upkeep.if_changed
+    }
+
+    /// How it is told what happened.
+    pub fn log(&self) -> &Log {
+        &self.upkeep.log
+    }
+
+    /// How numbers are given to a monitoring system.
+    pub fn metrics(&self) -> &Metrics {
+        &self.upkeep.metrics
     }
 
     /// The same with no window, cooldown or grant longer than `most`, and no ban longer than
@@ -320,6 +358,8 @@ pub struct Draft {
     pub defaults: Terms,
     /// See [`Policy::doors`].
     pub doors: Vec<DoorDraft>,
+    /// What is done around the rules.
+    pub upkeep: UpkeepDraft,
 }
 
 /// [`Traps`] as they were written.

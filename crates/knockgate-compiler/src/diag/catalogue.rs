@@ -324,6 +324,26 @@ opens = ["8443/tcp to 10.0.0.5:443"]
 knock = ["7314/tcp", "24878/tcp", "11091/tcp"]
 opens = ["8443/tcp to 10.0.0.6:443"]
 "#);
+    BadWord "P029" "not one of the words that a key can have"
+        "Some keys take one of a few words. docs/policy.md lists them, and so does the message where no word comes close."
+        Some(r#"outside = ["eth0"]
+if-changed = "ignore"
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
+    BadPlace "P030" "not a file, or not a place to listen at"
+        "Files and sockets are named by their whole path. Metrics can be asked for at an address of loopback or at a socket, and nowhere else: they tell who is busy here, and a port that answers strangers is what a policy is there to avoid."
+        Some(r#"outside = ["eth0"]
+
+[metrics]
+listen = "0.0.0.0:9469"
+
+[door.ssh]
+knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
+opens = ["22/tcp"]
+"#);
     LongGrant "P040" "a long grant"
         "A grant lets a source address make new connections, and with it everybody who shares that address. Connections that stand go on after the grant ends, so it need only last long enough to connect: 30s is enough. More than 5m is warned of."
         Some(r#"outside = ["eth0"]

@@ -2,6 +2,7 @@
 
 mod decode;
 mod document;
+mod upkeep;
 mod words;
 
 use std::collections::BTreeSet;

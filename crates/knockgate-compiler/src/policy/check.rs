@@ -65,6 +65,7 @@ impl Draft {
         sequences_against_each_other(&doors, findings);
         redirects_against_each_other(&doors, findings);
 
+        let upkeep = self.upkeep.build(findings);
         let sources = within("sources", self.sources.as_ref(), limit::SOURCES, findings);
         Some(Policy {
             outside: values(outside),
@@ -74,6 +75,7 @@ impl Draft {
             sources: sources.and_then(NonZeroU32::new).unwrap_or(default::SOURCES),
             traps: traps.map(|(traps, _)| traps),
             doors,
+            upkeep,
         })
     }
 }
@@ -95,7 +97,7 @@ fn bounded<T>(what: &str, items: &[At<T>], most: usize, findings: &mut Vec<Diagn
 }
 
 /// The value, or `None` with a finding when it is outside `bounds`.
-fn within<T: PartialOrd + Copy + Display>(
+pub(super) fn within<T: PartialOrd + Copy + Display>(
     key: &str,
     value: Option<&At<T>>,
     bounds: RangeInclusive<T>,

@@ -92,7 +92,7 @@ pub fn doors(count: u16) -> String {
 
 /// All of them.
 pub fn all() -> Vec<Bad> {
-    [whole_texts(), keys(), knocks(), sequences(), durations(), addresses(), interfaces(), counts()]
+    [whole_texts(), keys(), knocks(), sequences(), durations(), addresses(), interfaces(), counts(), upkeep()]
         .into_iter()
         .flatten()
         .collect()
@@ -303,6 +303,25 @@ fn counts() -> Vec<Bad> {
         bad(general("sources = 3"), "P009", (2, 11), "from 16 to"),
         bad(general("sources = 99999999999"), "P009", (2, 11), "out of range"),
         bad(doors(4097), "P008", (16_387, 7), "explain P008"),
+    ]
+}
+
+fn upkeep() -> Vec<Bad> {
+    let table = |name: &str, line: &str| rest(&format!("[{name}]\n{line}\n"));
+    vec![
+        bad(general("if-changed = \"repar\""), "P029", (2, 14), "did you mean `repair`?"),
+        bad(general("if-changed = \"ignore\""), "P029", (2, 14), "`repair`, `alarm`"),
+        bad(table("restart", "bans = \"kept\""), "P029", (8, 8), "did you mean `keep`?"),
+        bad(table("restart", "grants = true"), "P003", (8, 10), "\"keep\""),
+        bad(table("restart", "ban = \"keep\""), "P002", (8, 1), "did you mean `bans`?"),
+        bad(table("log", "to = \"jornal\""), "P029", (8, 6), "did you mean `journal`?"),
+        bad(table("log", "to = \"logs/knockgate\""), "P030", (8, 6), "from `/` on"),
+        bad(table("log", "rate = 0"), "P009", (8, 8), "from 1 to 10000"),
+        bad(table("metrics", "listen = \"192.0.2.1:9469\""), "P030", (8, 10), "strangers would be told"),
+        bad(table("metrics", "listen = \"localhost:9469\""), "P030", (8, 10), "`127.0.0.1:9469`"),
+        bad(table("metrics", "listen = \"127.0.0.1:0\""), "P030", (8, 10), "1 to 65535"),
+        bad(table("metrics", &format!("listen = \"/{}\"", "a".repeat(107))), "P030", (8, 10), "shorter"),
+        bad(table("metrics", "file = \"/var/lib/\""), "P030", (8, 8), "this is a folder"),
     ]
 }
 

@@ -156,7 +156,8 @@ fn the_schema_names_the_keys_that_a_policy_can_have_and_no_others() {
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     let mut tables = BTreeMap::new();
     keys_of(&schema, "", &mut tables);
-    assert_eq!(tables.keys().map(String::as_str).collect::<Vec<_>>(), ["", "defaults", "door.name", "traps"]);
+    let headings = ["", "defaults", "door.name", "log", "metrics", "restart", "traps"];
+    assert_eq!(tables.keys().map(String::as_str).collect::<Vec<_>>(), headings);
     for (heading, keys) in &tables {
         let under = if heading.is_empty() { String::new() } else { format!("[{heading}]\n") };
         // An unknown key is refused with a list of those there are.

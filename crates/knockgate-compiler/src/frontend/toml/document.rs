@@ -5,9 +5,13 @@ use ::toml::de::{DeTable, DeValue};
 use serde_json::{Value, json};
 
 use super::decode::{Decode, Decoder, Named, tables};
+use super::upkeep::FilePath;
 use crate::diag::{At, Span};
 use crate::net::{Endpoint, Interface, Prefix};
-use crate::policy::{DoorDraft, Draft, ServiceDraft, StepDraft, Terms, TrapsDraft, Wrong};
+use crate::policy::{
+    DoorDraft, Draft, Fate, IfChanged, Listen, LogTo, ServiceDraft, StepDraft, Terms, TrapsDraft,
+    UpkeepDraft, Wrong,
+};
 use crate::time::Lifetime;
 
 tables! {
@@ -23,10 +27,18 @@ tables! {
         "exempt" exempt: At<Vec<At<Prefix>>>,
         /// Sources that may be knocking, granted or banned at a time, in each address family.
         "sources" sources: At<u32> = 65536,
+        /// What is done when another program changes the rules: `repair` or `alarm`.
+        "if-changed" if_changed: At<IfChanged> = "repair",
         /// What doors have that do not say otherwise.
         "defaults" defaults: Defaults,
         /// Ports whose touch counts towards a ban.
         "traps" traps: TrapTable,
+        /// What comes back after a restart.
+        "restart" restart: RestartTable,
+        /// How it is told what happened.
+        "log" log: LogTable,
+        /// How numbers are given to a monitoring system.
+        "metrics" metrics: MetricsTable,
         /// The doors, each under a name of its own.
         "door" (required) doors: Named<DoorTable>,
     }
@@ -55,6 +67,30 @@ tables! {
         "ban-max" ban_max: At<Lifetime> = "10m",
     }
 
+    /// What comes back after a restart, with the time that it has left.
+    struct RestartTable("`restart`", "its heading is `[restart]`") {
+        /// What becomes of bans: `keep` or `drop`.
+        "bans" bans: At<Fate> = "keep",
+        /// What becomes of grants: `keep` or `drop`.
+        "grants" grants: At<Fate> = "drop",
+    }
+
+    /// How it is told what happened.
+    struct LogTable("`log`", "its heading is `[log]`") {
+        /// Where to: `system`, `journal`, `syslog`, `off`, or the whole path of a file of JSON lines.
+        "to" to: At<LogTo> = "system",
+        /// Lines a second at most.
+        "rate" rate: At<u32> = 10,
+    }
+
+    /// How numbers are given to a monitoring system.
+    struct MetricsTable("`metrics`", "its heading is `[metrics]`") {
+        /// Where they can be asked for: an address of loopback with a port, or the path of a Unix socket.
+        "listen" listen: At<Listen>,
+        /// The file that they are written to.
+        "file" file: At<FilePath>,
+    }
+
     /// A name, what it opens, how to knock.
     struct DoorTable("a door", "its heading is `[door.ssh]`, with keys below") {
         /// The knocks in order: `"333/tcp"`, `"777/udp within 5s"`, `"ping/100"`.
@@ -80,6 +116,7 @@ impl Document {
     pub(super) fn into_draft(self, end: usize) -> Draft {
         let defaults =
             self.defaults.map(|table| Terms { window: table.window, grant: table.grant, wrong: table.wrong });
+        let upkeep = upkeep(self.if_changed, self.restart, self.log, self.metrics);
         Draft {
             end,
             outside: self.outside,
@@ -90,8 +127,22 @@ impl Document {
             traps: self.traps.map(|table| table.into_draft(end)),
             defaults: defaults.unwrap_or_default(),
             doors: self.doors.map(doors).unwrap_or_default(),
+            upkeep,
         }
     }
+}
+
+fn upkeep(
+    if_changed: Option<At<IfChanged>>,
+    restart: Option<RestartTable>,
+    log: Option<LogTable>,
+    metrics: Option<MetricsTable>,
+) -> UpkeepDraft {
+    let (bans, grants) = restart.map_or((None, None), |table| (table.bans, table.grants));
+    let (log_to, log_rate) = log.map_or((None, None), |table| (table.to, table.rate));
+    let (listen, file) = metrics.map_or((None, None), |table| (table.listen, table.file));
+    let metrics_file = file.map(|at| At { value: at.value.0, span: at.span });
+    UpkeepDraft { bans, grants, if_changed, log_to, log_rate, listen, metrics_file }
 }
 
 fn doors(named: Named<DoorTable>) -> Vec<DoorDraft> {
