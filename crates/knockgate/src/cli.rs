@@ -14,8 +14,9 @@ mod init;
 mod input;
 mod list;
 mod listed;
+mod log;
 mod man;
-mod moment;
+mod metrics;
 mod namespaces;
 mod output;
 mod place;
@@ -29,6 +30,7 @@ mod trial;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use knockgate::moment;
 
 use output::Output;
 
@@ -178,6 +180,12 @@ enum Command {
     ///
     /// Or everything that is known of an address. Of a script, show its lists. Needs root.
     List(list::Options),
+    /// Print numbers of what is in force, for Prometheus
+    ///
+    /// How many sources are granted, knocking and banned, how full sets are, what rules have counted by what it
+    /// means, and whether somebody changed the rules or a policy is on trial. No address and no knock is among
+    /// them. Takes no longer however many sources are banned. docs/monitoring.md has them all. Needs root.
+    Metrics(metrics::Options),
     /// Type RouterOS firewall commands, and see what they mean
     ///
     /// Its `help` tells the words of this shell, and so does the manual page, under SHELL.
@@ -225,6 +233,7 @@ pub fn run() -> ExitCode {
         Command::Allow(options) => hand::allow(&options, &output),
         Command::Disallow(options) => hand::disallow(&options, &output),
         Command::List(options) => list::run(&options, &output),
+        Command::Metrics(options) => metrics::run(&options, &output),
         Command::Shell(options) => shell::run(&options, &output),
         Command::Explain(options) => explain::run(&options, &output),
         Command::Schema(options) => schema::run(&options, &output),

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::Args;
+use knockgate::logbook::Entry;
 use knockgate::plan::Load;
 use knockgate::session;
 use knockgate::target::nft::trial::{self, Terms};
@@ -12,6 +13,7 @@ use knockgate_compiler::time::Lifetime;
 use serde_json::json;
 
 use super::input::{ScriptOptions, load};
+use super::log;
 use super::output::{Answer, Output};
 use super::trial::{as_json, how_to_confirm};
 
@@ -98,6 +100,11 @@ pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> 
             Some((load, running)) => (Some(load), Some(running)),
         },
     };
+    if load.is_some() {
+        let trial = running.as_ref().and(terms).map(|terms| terms.length);
+        let entry = Entry::Applied { policy: wanted.applied.name.clone(), trial };
+        log::write(loaded.policy.as_ref(), entry, output);
+    }
     if output.is_json() {
         let sets = |of: fn(&Load) -> &Vec<String>| load.as_ref().map_or(&[][..], |load| of(load));
         output.print_json(&json!({
@@ -126,7 +133,12 @@ fn kept_words(load: &Load) -> &'static str {
 }
 
 pub fn remove(_: &RemoveOptions, output: &Output) -> anyhow::Result<Answer> {
+    let policy = log::policy_in_force();
+    let name = Applied::read()?.map(|(applied, _)| applied.name);
     let there = nft::remove()?;
+    if there {
+        log::write(policy.as_ref(), Entry::Removed { policy: name }, output);
+    }
     if output.is_json() {
         output.print_json(&json!({ "removed": there }))?;
     } else if there {

@@ -6,11 +6,14 @@ mod interval;
 use std::net::IpAddr;
 
 use clap::Args;
+use knockgate::logbook::Entry;
 use knockgate::target::nft::{COMMENT, Element};
 use knockgate_compiler::net::{Prefix, PrefixError};
+use knockgate_compiler::policy::Policy;
 use knockgate_compiler::time::Lifetime;
 use serde_json::{Value, json};
 
+use super::log;
 use super::output::{Answer, Output};
 pub use doors::{GrantOptions, RevokeOptions, grant, revoke};
 pub use interval::{AllowOptions, BanOptions, DisallowOptions, UnbanOptions, allow, ban, disallow, unban};
@@ -80,11 +83,13 @@ struct Told {
     json: Value,
     /// What to know besides.
     notes: Vec<String>,
+    /// What the log is told, if anything was changed.
+    entry: Option<Entry>,
 }
 
 impl Told {
     fn done(text: String, json: Value) -> Self {
-        Self { answer: Answer::Fine, text, json, notes: vec![] }
+        Self { answer: Answer::Fine, text, json, notes: vec![], entry: None }
     }
 
     /// There was nothing of the kind.
@@ -92,7 +97,16 @@ impl Told {
         Self { answer: Answer::Findings, ..Self::done(text, json) }
     }
 
-    fn print(mut self, output: &Output) -> anyhow::Result<Answer> {
+    /// The same, and this is for the log.
+    fn logged(self, entry: Entry) -> Self {
+        Self { entry: Some(entry), ..self }
+    }
+
+    /// Tells it, and writes it into the log as the policy says.
+    fn print(mut self, policy: &Policy, output: &Output) -> anyhow::Result<Answer> {
+        if let Some(entry) = self.entry {
+            log::write(Some(policy), entry, output);
+        }
         if output.is_json() {
             self.json["notes"] = json!(self.notes);
             output.print_json(&self.json)?;

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 pub struct Options {
     /// How to print results
     ///
-    /// `compile`, `schema`, `man` and `completions` have one form only.
+    /// `compile`, `metrics`, `schema`, `man` and `completions` have one form only.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Whether to use colours

@@ -1,11 +1,13 @@
 //! `knockgate confirm`, `rollback` and `restore`, and who watches over a trial.
 
 use clap::Args;
+use knockgate::logbook::Entry;
 use knockgate::session;
 use knockgate::target::nft;
-use knockgate::target::nft::trial::{self, Ended, Running};
+use knockgate::target::nft::trial::{self, Ended, Running, Why};
 use serde_json::{Value, json};
 
+use super::log;
 use super::output::{Answer, Output};
 
 #[derive(Debug, Args)]
@@ -29,6 +31,7 @@ pub struct WatchOptions {
 
 pub fn confirm(options: &ConfirmOptions, output: &Output) -> anyhow::Result<Answer> {
     let name = trial::confirm(session::of_this_process(), options.local)?;
+    log::write(log::policy_in_force().as_ref(), Entry::Confirmed { policy: name.clone() }, output);
     if options.local {
         output.warn("confirmed from here, so nothing shows that the policy lets you in over the network");
     }
@@ -41,9 +44,12 @@ pub fn confirm(options: &ConfirmOptions, output: &Output) -> anyhow::Result<Answ
 }
 
 pub fn roll_back(_: &RollbackOptions, output: &Output) -> anyhow::Result<Answer> {
+    let before = log::policy_in_force();
     let Some((name, now)) = trial::roll_back()? else {
         anyhow::bail!("no policy is on trial; `knockgate remove` takes away what is in force")
     };
+    let entry = Entry::TakenBack { policy: name.clone(), why: Why::Asked.words(), now: now.clone() };
+    log::write(log::policy_in_force().or(before).as_ref(), entry, output);
     if output.is_json() {
         output.print_json(&json!({ "taken_back": name, "in_force": now }))?;
     } else {
@@ -55,6 +61,9 @@ pub fn roll_back(_: &RollbackOptions, output: &Output) -> anyhow::Result<Answer>
 
 pub fn restore(_: &RestoreOptions, output: &Output) -> anyhow::Result<Answer> {
     let name = nft::restore()?.map(|applied| applied.name);
+    if let Some(name) = &name {
+        log::write(log::policy_in_force().as_ref(), Entry::Restored { policy: name.clone() }, output);
+    }
     if output.is_json() {
         output.print_json(&json!({ "restored": name }))?;
     } else {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use clap::Args;
+use knockgate::logbook::{By, Entry};
 use knockgate::target::nft::{self, Element};
 use knockgate_compiler::lower::{grant_list, guest_list};
 use knockgate_compiler::net::Family;
@@ -58,7 +59,8 @@ fn places(force: &InForce, door: &Door, address: IpAddr) -> Vec<(String, Element
 
 pub fn grant(options: &GrantOptions, output: &Output) -> anyhow::Result<Answer> {
     let force = InForce::read()?;
-    let door = door_of(force.policy()?, &options.door)?;
+    let policy = force.policy()?;
+    let door = door_of(policy, &options.door)?;
     let lifetime = options.lifetime.unwrap_or(door.grant);
     // Who is a guest first is banned by no trap in between.
     for (set, element) in places(&force, door, options.address).into_iter().rev() {
@@ -66,7 +68,10 @@ pub fn grant(options: &GrantOptions, output: &Output) -> anyhow::Result<Answer> 
     }
     let (name, address) = (&door.name, options.address);
     let json = json!({ "door": name, "source": address.to_string(), "left_s": lifetime.as_millis() / 1000 });
-    Told::done(format!("{address} may use door {name} for {lifetime}"), json).print(output)
+    let entry = Entry::Granted { source: address, door: name.clone(), lasts: Some(lifetime), by: By::Hand };
+    Told::done(format!("{address} may use door {name} for {lifetime}"), json)
+        .logged(entry)
+        .print(policy, output)
 }
 
 pub fn revoke(options: &RevokeOptions, output: &Output) -> anyhow::Result<Answer> {
@@ -96,12 +101,14 @@ pub fn revoke(options: &RevokeOptions, output: &Output) -> anyhow::Result<Answer
     let text = of_doors + &of_cut.unwrap_or_default();
     let json = json!({ "source": address.to_string(), "doors": revoked, "cut": cut });
     let none = revoked.is_empty() && cut.is_none_or(|cut| cut == 0);
-    let mut told = if none { Told::nothing(text, json) } else { Told::done(text, json) };
+    let doors = revoked.iter().map(|door| (*door).into()).collect();
+    let entry = Entry::Revoked { source: address, doors, cut };
+    let mut told = if none { Told::nothing(text, json) } else { Told::done(text, json).logged(entry) };
     if cut.is_none() && !revoked.is_empty() {
         told.notes.push("connections that have begun go on; --cut ends them".to_owned());
     }
     told.notes.extend(still_in(policy, address)?);
-    told.print(output)
+    told.print(policy, output)
 }
 
 /// Takes a source off the lists of those who hold grants, of each length of which it holds none.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use clap::Args;
+use knockgate::logbook::{By, Entry};
 use knockgate::session;
 use knockgate::target::nft::{self, Element, Shape};
 use knockgate_compiler::backend::nft::set_name;
@@ -73,18 +74,23 @@ pub fn ban(options: &BanOptions, output: &Output) -> anyhow::Result<Answer> {
         refuse_own(policy, who)?;
     }
     let lifetime = options.terms.lifetime.or(policy.traps().map(|traps| traps.ban)).unwrap_or(LIFETIME);
-    let mut told = set_down(BANNED_BY_HAND, who, lifetime, options.terms.reason.as_deref(), "banned")?;
+    let reason = options.terms.reason.as_deref();
+    let entry =
+        Entry::Banned { source: who, lasts: Some(lifetime), by: By::Hand, reason: reason.map(str::to_owned) };
+    let mut told = set_down(BANNED_BY_HAND, who, lifetime, reason, "banned", entry)?;
     told.notes.extend(still_in(&force, policy, who)?);
     told.notes
         .push("connections that have begun go on; `knockgate revoke ADDRESS --cut` ends them".to_owned());
-    told.print(output)
+    told.print(policy, output)
 }
 
 pub fn allow(options: &AllowOptions, output: &Output) -> anyhow::Result<Answer> {
-    InForce::read()?.policy()?;
-    let Terms { lifetime, reason } = &options.terms;
+    let force = InForce::read()?;
+    let policy = force.policy()?;
+    let (who, Terms { lifetime, reason }) = (options.who, &options.terms);
     let lifetime = lifetime.unwrap_or(LIFETIME);
-    set_down(ALLOWED_BY_HAND, options.who, lifetime, reason.as_deref(), "allowed")?.print(output)
+    let entry = Entry::Allowed { source: who, lasts: Some(lifetime), reason: reason.clone() };
+    set_down(ALLOWED_BY_HAND, who, lifetime, reason.as_deref(), "allowed", entry)?.print(policy, output)
 }
 
 /// Refuses to keep out who must never be.
@@ -155,6 +161,8 @@ struct Wanted<'t> {
     element: Element,
     /// The word for who is on it.
     done: &'t str,
+    /// What the log is told when it is.
+    entry: Entry,
 }
 
 /// Puts a prefix on a list, in the place of itself and of what is inside it.
@@ -164,11 +172,12 @@ fn set_down(
     lifetime: Lifetime,
     reason: Option<&str>,
     done: &str,
+    entry: Entry,
 ) -> anyhow::Result<Told> {
     let set = set_for(list, who);
     let comment = reason.map(str::to_owned);
     let element = Element { comment, ..Element::within(who).lasting(lifetime.as_millis()) };
-    let wanted = Wanted { who, element, done };
+    let wanted = Wanted { who, element, done, entry };
     for _ in 0..ATTEMPTS {
         // The usual case takes one transaction.
         if nft::replace(&set, Shape::Intervals, &[], std::slice::from_ref(&wanted.element))? {
@@ -191,18 +200,18 @@ fn set_down(
 
 impl Wanted<'_> {
     fn told(&self, lifetime: Lifetime) -> Told {
-        let Self { who, done, element } = self;
+        let Self { who, done, element, entry } = self;
         let json = json!({
             *done: who.to_string(),
             "left_s": lifetime.as_millis() / 1000,
             "reason": element.comment,
         });
-        Told::done(format!("{done} {who} for {lifetime}"), json)
+        Told::done(format!("{done} {who} for {lifetime}"), json).logged(entry.clone())
     }
 
     /// What to say where a wider one holds it already, for as long at least.
     fn within_another(&self, there: &[Element]) -> anyhow::Result<Option<Told>> {
-        let Self { who, done, element } = self;
+        let Self { who, done, element, .. } = self;
         let [wider] = there else { return Ok(None) };
         if !wider.covers(element) || element.covers(wider) {
             return Ok(None);
@@ -219,7 +228,7 @@ impl Wanted<'_> {
 
     /// How many others it stands for; an error if it would shorten one.
     fn takes_the_place_of(&self, there: &[Element]) -> anyhow::Result<usize> {
-        let Self { who, done, element } = self;
+        let Self { who, done, element, .. } = self;
         let mut others = 0;
         for other in there.iter().filter(|other| !other.covers(element) || !element.covers(other)) {
             let (addresses, time) = (other.addresses(), for_how_long(other));
@@ -264,17 +273,20 @@ fn lift(list: &str, who: Prefix) -> anyhow::Result<Lifted> {
 }
 
 pub fn disallow(options: &DisallowOptions, output: &Output) -> anyhow::Result<Answer> {
-    InForce::read()?.policy()?;
-    let lifted = lift(ALLOWED_BY_HAND, options.who)?;
-    told_of(&lifted, lifted.gone.len(), options.who, "allowed").print(output)
+    let force = InForce::read()?;
+    let policy = force.policy()?;
+    let who = options.who;
+    let lifted = lift(ALLOWED_BY_HAND, who)?;
+    let entry = Entry::Disallowed { source: who, count: lifted.gone.len() };
+    told_of(&lifted, lifted.gone.len(), who, "allowed", entry).print(policy, output)
 }
 
-fn told_of(lifted: &Lifted, count: usize, who: Prefix, word: &str) -> Told {
+fn told_of(lifted: &Lifted, count: usize, who: Prefix, word: &str, entry: Entry) -> Told {
     let json = json!({ "source": who.to_string(), "taken_back": count });
     let mut told = match count {
         0 => Told::nothing(format!("{who} was not {word}"), json),
-        1 => Told::done(format!("{who} is no longer {word}"), json),
-        many => Told::done(format!("{who} is no longer {word}: {many} entries"), json),
+        1 => Told::done(format!("{who} is no longer {word}"), json).logged(entry),
+        many => Told::done(format!("{who} is no longer {word}: {many} entries"), json).logged(entry),
     };
     told.notes.extend(lifted.wider.as_ref().map(|wider| {
         let (addresses, time) = (wider.addresses(), for_how_long(wider));
@@ -285,13 +297,15 @@ fn told_of(lifted: &Lifted, count: usize, who: Prefix, word: &str) -> Told {
 
 pub fn unban(options: &UnbanOptions, output: &Output) -> anyhow::Result<Answer> {
     let force = InForce::read()?;
-    force.policy()?;
+    let policy = force.policy()?;
     let lifted = lift(BANNED_BY_HAND, options.who)?;
     let by_traps = match force.list("banned").and_then(|list| list.timed) {
         Some(banned) => forgive(&force, banned, options.who)?,
         None => 0,
     };
-    told_of(&lifted, lifted.gone.len() + by_traps, options.who, "banned").print(output)
+    let count = lifted.gone.len() + by_traps;
+    let entry = Entry::Unbanned { source: options.who, count };
+    told_of(&lifted, count, options.who, "banned", entry).print(policy, output)
 }
 
 /// Takes back what traps did to these sources, and how many of them were banned.

@@ -29,9 +29,12 @@ pub(super) fn force(program: &Program) -> Force {
     }
 }
 
+/// What the rules of the shell are called when they are in force.
+pub(super) const NAME: &str = "shell.rsc";
+
 /// Puts a ruleset in force, made of `text` and what was said of it on the command line.
 pub(super) fn apply(ruleset: Ruleset, text: &str, options: Vec<String>) -> Result<Done, TargetError> {
-    let applied = Applied { name: "shell.rsc".to_owned(), text: text.to_owned(), options };
+    let applied = Applied { name: NAME.to_owned(), text: text.to_owned(), options };
     nft::apply(&Saved { applied, ruleset })
 }
 

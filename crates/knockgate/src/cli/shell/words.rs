@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use knockgate::logbook::Entry;
 use knockgate::target::nft::{Done, Doubt, doubts};
 use knockgate_compiler::backend::Unsayable;
 use knockgate_compiler::backend::nft::{print, print_counting};
@@ -12,6 +13,7 @@ use knockgate_compiler::program::Program;
 use knockgate_compiler::time::Moment;
 
 use super::super::input::{passed_over, read};
+use super::super::log;
 use super::super::output::counted;
 use super::super::place::Place;
 use super::session::{NAME, Session, Then};
@@ -186,7 +188,10 @@ fn apply(session: &mut Session<'_>, counters: bool) -> anyhow::Result<()> {
         Ok(Done::Unchanged) => {
             session.output.print(&format!("{rules} in force already, nothing changed\n"))?
         }
-        Ok(Done::Loaded(_)) => session.output.print(&format!("{rules} in force\n"))?,
+        Ok(Done::Loaded(_)) => {
+            log::write(None, Entry::Applied { policy: live::NAME.to_owned(), trial: None }, session.output);
+            session.output.print(&format!("{rules} in force\n"))?
+        }
         Err(error) => session.refuse(&error.to_string()),
     }
     Ok(())

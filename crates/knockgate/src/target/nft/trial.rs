@@ -21,6 +21,7 @@ use super::lock::{self, Lock};
 use super::{
     Element, Saved, TargetError, carry_out, change, clear, enforce, get, note, observe, observe_for, table,
 };
+use crate::logbook::{Entry, Logbook, Who};
 use crate::plan::{Load, Plan, Rescue, plan, rescued};
 use crate::session::{self, Connection};
 use clock::TimeOfDay;
@@ -86,7 +87,7 @@ pub fn begin(wanted: &Saved, terms: &Terms) -> Result<Option<(Load, Running)>, T
         Ok(()) => Ok(Some((load, record.running()))),
         Err(error) => {
             // Where this fails too, the watchdog goes on with it.
-            end(&lock, &record, Why::Failed)?;
+            take_back(&lock, &record, Why::Failed)?;
             Err(error)
         }
     }
@@ -290,11 +291,24 @@ pub(super) fn settle(lock: &Lock) -> Result<(), TargetError> {
         None => Ok(()),
         Some(record) => match record.phase {
             Phase::Confirmed => keep(lock),
-            Phase::Loading => end(lock, &record, Why::Died),
-            Phase::Running if record.left_ms() == 0 => end(lock, &record, Why::TimeIsUp),
+            Phase::Loading => take_back(lock, &record, Why::Died),
+            Phase::Running if record.left_ms() == 0 => take_back(lock, &record, Why::TimeIsUp),
             Phase::Running => Err(TargetError::OnTrial(Box::new(record.running()))),
         },
     }
+}
+
+/// The same as [`end`], where nobody asked for it, so that the log alone tells of it.
+fn take_back(lock: &Lock, record: &Record, why: Why) -> Result<(), TargetError> {
+    let tried = Saved::noted()?;
+    end(lock, record, why)?;
+    let now = Saved::noted()?;
+    let Some(in_force) = now.as_ref().or(tried.as_ref()) else { return Ok(()) };
+    let now = now.as_ref().map(|now| now.applied.name.clone());
+    let entry = Entry::TakenBack { policy: record.name.clone(), why: why.words(), now };
+    // `status` tells of it too. Nobody is there to be told of the log.
+    Logbook::of_applied(&in_force.applied).write(entry, &Who::default()).map(drop).unwrap_or_default();
+    Ok(())
 }
 
 /// Goes back to what was in force before the trial. What was granted and banned meanwhile is kept. May

@@ -233,7 +233,8 @@ impl Why {
         ("its apply failed", Self::Failed),
     ];
 
-    fn words(self) -> &'static str {
+    /// The same for people.
+    pub fn words(self) -> &'static str {
         Self::NAMED.into_iter().find(|(_, why)| *why == self).map_or("", |(words, _)| words)
     }
 }

@@ -15,7 +15,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use super::super::files::has_systemd;
 use super::super::{TargetError, lock};
 use super::record::{Phase, Record, note_trouble};
-use super::{Why, end, keep};
+use super::{Why, keep, take_back};
 
 /// What it says when it watches.
 const READY: &str = "watching";
@@ -114,10 +114,10 @@ fn step(id: &str, applying: bool) -> Result<Option<Duration>, TargetError> {
     let Some(record) = ours()? else { return Ok(None) };
     match record.phase {
         Phase::Confirmed => keep(&lock)?,
-        Phase::Loading => end(&lock, &record, Why::Died)?,
+        Phase::Loading => take_back(&lock, &record, Why::Died)?,
         // It began to run, or its time was set anew, before the lock was free.
         Phase::Running if !due(&record) => return Ok(Some(Duration::from_millis(record.left_ms()))),
-        Phase::Running => end(&lock, &record, Why::TimeIsUp)?,
+        Phase::Running => take_back(&lock, &record, Why::TimeIsUp)?,
     }
     Ok(None)
 }
