@@ -1,6 +1,6 @@
 # Each target installs by itself what it needs beyond Rust.
 
-.PHONY: demo test bench fuzz man ci
+.PHONY: demo test bench fuzz man install ci
 
 demo:
 	@scripts/setup demo
@@ -24,6 +24,10 @@ man:
 	@cargo build --quiet --package knockgate --package knock
 	@cargo run --quiet --package knockgate -- man > docs/man/knockgate.1
 	@cargo run --quiet --package knock -- --man > docs/man/knock.1
+
+# What `cargo build --release` has built, so that root runs no cargo. PREFIX and DESTDIR say where to.
+install:
+	@scripts/install
 
 ci:
 	@.ci/run

@@ -21,6 +21,7 @@ mod namespaces;
 mod output;
 mod place;
 mod rehearse;
+mod restart;
 mod schema;
 mod shell;
 mod simulate;
@@ -134,10 +135,20 @@ enum Command {
     ///
     /// To what was in force before. Needs root.
     Rollback(trial::RollbackOptions),
+    /// Save bans, grants and counters for the next start
+    ///
+    /// Save who is banned, granted and allowed by hand, with reasons and the time that is left, what traps
+    /// remember, and what rules have counted. Where nothing is in force, what was saved before stays.
+    /// Only the network namespace that the machine starts with is saved. Needs root.
+    Save(restart::SaveOptions),
     /// Put in force what was confirmed last, as after a restart
     ///
-    /// Needs root, but neither network nor clock.
-    Restore(trial::RestoreOptions),
+    /// The rules come first. Then bans are put back, and who is allowed by hand, with the time that is left
+    /// since they were saved; grants only if the policy says so under `[restart]`. Rules go on counting where
+    /// the same ones were saved. If rules of ours are in force already, their lists stay as they are. The
+    /// exit status is 1 if the rules are in force, but what was saved of lists is damaged. Needs root, but no
+    /// network.
+    Restore(restart::RestoreOptions),
     /// Take the policy on trial back when its time is up
     #[command(hide = true)]
     Watch(trial::WatchOptions),
@@ -221,7 +232,8 @@ pub fn run() -> ExitCode {
         Command::Apply(options) => apply::apply(&options, &output),
         Command::Confirm(options) => trial::confirm(&options, &output),
         Command::Rollback(options) => trial::roll_back(&options, &output),
-        Command::Restore(options) => trial::restore(&options, &output),
+        Command::Save(options) => restart::save(&options, &output),
+        Command::Restore(options) => restart::restore(&options, &output),
         Command::Watch(options) => trial::watch(&options),
         Command::Remove(options) => apply::remove(&options, &output),
         Command::Status(options) => status::run(&options, &output),

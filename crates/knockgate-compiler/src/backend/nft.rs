@@ -76,6 +76,33 @@ impl Ruleset {
     pub fn rescues(&self) -> bool {
         self.sets.iter().any(|set| set.name == format!("{RESCUE}4") && set.key.ends_with(" . inet_service"))
     }
+
+    /// The text with rules that have counted already: the first line of each rule that counts begins with
+    /// the packets and bytes that `of` tells.
+    pub fn counting_from(&self, of: impl Fn(Counted) -> (u64, u64)) -> String {
+        let mut told = BTreeSet::new();
+        let mut begin = |rule| if told.insert(rule) { of(rule) } else { (0, 0) };
+        let lines = self
+            .text
+            .lines()
+            .map(|line| counting(line, &mut begin).unwrap_or_else(|| line.to_owned()) + "\n");
+        lines.collect()
+    }
+}
+
+/// A line of a rule with a counter that begins with packets and bytes; `None` for every other line.
+fn counting(line: &str, begin: &mut impl FnMut(Counted) -> (u64, u64)) -> Option<String> {
+    let (rule, about) = line.rsplit_once(" comment \"")?;
+    let words = format!("{rule} ");
+    let counter = words.find("\tcounter ").or_else(|| words.find(" counter "))? + 1;
+    let (before, after) = words.split_at(counter);
+    // What stands between quotes is a name.
+    if before.matches('"').count() % 2 == 1 {
+        return None;
+    }
+    let (packets, bytes) = begin(Counted::of_comment(about)?);
+    let after = after.strip_prefix("counter ")?;
+    Some(format!("{before}counter packets {packets} bytes {bytes} {after}comment \"{about}"))
 }
 
 impl Set {
@@ -1240,5 +1267,38 @@ mod tests {
             assert!(lookup.is_some() && lookup < noted && noted < line.find("counter accept"), "{text}");
         }
         assert_eq!(text.matches("counter").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn rules_that_have_counted_are_the_same_but_for_their_numbers_each_told_once() {
+        let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
+        let input = builder.chain("input", Some(Hook::Input));
+        let rule = |when, then, verdict| Rule {
+            when,
+            then,
+            verdict,
+            origin: Origin { what: "a counter of it".into(), span: None },
+        };
+        let outside = vec![Condition::From(vec!["eth0".parse().unwrap(), "counter".parse().unwrap()])];
+        let log = || vec![Effect::Log("is a counter here".into())];
+        builder.rule(input, rule(outside.clone(), log(), Some(Verdict::Drop)));
+        builder.rule(input, rule(vec![], log(), None));
+        builder.rule(input, rule(outside, vec![], Some(Verdict::Rescue)));
+        builder.rule(input, rule(vec![Condition::Echo(Some(9))], vec![], None));
+        let program = builder.seal().expect("no flaws");
+        let number = |rule: Counted| (100 + rule.rule as u64, 7);
+        let ruleset = print_counting(&program).expect("sayable");
+        let counted = ruleset.counting_from(number);
+        for rule in 0..4 {
+            let numbers = format!("counter packets {} bytes 7 ", 100 + rule);
+            assert_eq!(counted.matches(&numbers).count(), 1, "{numbers} in {counted}");
+        }
+        assert_eq!(counted.matches("\"is a counter here").count(), 2, "{counted}");
+        let numbers = (0..4).map(|rule| format!("packets {} bytes 7 ", 100 + rule));
+        let numbers = numbers.chain(["packets 0 bytes 0 ".to_owned()]);
+        let bare = numbers.fold(counted, |text, numbers| text.replace(&numbers, ""));
+        assert_eq!(bare, ruleset.text);
+        let plain = print(&program).expect("sayable");
+        assert_eq!(plain.counting_from(number), plain.text, "rules that do not count stay as they are");
     }
 }

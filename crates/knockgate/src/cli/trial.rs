@@ -1,9 +1,8 @@
-//! `knockgate confirm`, `rollback` and `restore`, and who watches over a trial.
+//! `knockgate confirm` and `rollback`, and who watches over a trial.
 
 use clap::Args;
 use knockgate::logbook::Entry;
 use knockgate::session;
-use knockgate::target::nft;
 use knockgate::target::nft::trial::{self, Ended, Running, Why};
 use serde_json::{Value, json};
 
@@ -19,9 +18,6 @@ pub struct ConfirmOptions {
 
 #[derive(Debug, Args)]
 pub struct RollbackOptions {}
-
-#[derive(Debug, Args)]
-pub struct RestoreOptions {}
 
 #[derive(Debug, Args)]
 pub struct WatchOptions {
@@ -55,22 +51,6 @@ pub fn roll_back(_: &RollbackOptions, output: &Output) -> anyhow::Result<Answer>
     } else {
         let now = now.map_or_else(|| "nothing is in force".to_owned(), |now| format!("{now} is in force"));
         output.print(&format!("{name} was taken back; {now}\n"))?;
-    }
-    Ok(Answer::Fine)
-}
-
-pub fn restore(_: &RestoreOptions, output: &Output) -> anyhow::Result<Answer> {
-    let name = nft::restore()?.map(|applied| applied.name);
-    if let Some(name) = &name {
-        log::write(log::policy_in_force().as_ref(), Entry::Restored { policy: name.clone() }, output);
-    }
-    if output.is_json() {
-        output.print_json(&json!({ "restored": name }))?;
-    } else {
-        output.print(&name.map_or_else(
-            || "no policy was confirmed, so there is nothing to restore\n".to_owned(),
-            |name| format!("{name} is in force\n"),
-        ))?;
     }
     Ok(Answer::Fine)
 }

@@ -3,6 +3,7 @@
 mod conntrack;
 mod elements;
 mod files;
+pub mod holdings;
 mod lock;
 pub mod machine;
 mod netlink;
@@ -70,6 +71,10 @@ pub enum TargetError {
     NoWatchdog(String),
     /// A policy is in force, but the next start of the machine does not know it.
     NotLasting(Box<TargetError>),
+    /// This network namespace is gone after a restart.
+    NotFirst,
+    /// The rules were changed while their lists were saved.
+    Meanwhile,
 }
 
 impl fmt::Display for TargetError {
@@ -110,6 +115,13 @@ impl fmt::Display for TargetError {
                 f,
                 "the policy is in force and confirmed, but could not be kept for the next start: {error}"
             ),
+            Self::NotFirst => f.write_str(
+                "this network namespace is not the one that the machine starts with, so a restart would not \
+                 find what is saved of it",
+            ),
+            Self::Meanwhile => f.write_str(
+                "the rules were changed while their lists were being saved; what was saved before stays",
+            ),
         }
     }
 }
@@ -137,20 +149,48 @@ pub fn apply(wanted: &Saved) -> Result<Done, TargetError> {
     Ok(done)
 }
 
-/// Puts in force what was confirmed last, as after a restart. Says what that is, if anything.
-pub fn restore() -> Result<Option<Applied>, TargetError> {
+/// What a restore has put in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The policy or script.
+    pub applied: Applied,
+    /// Whether its lists still miss what was saved: [`holdings::put_back`] ends that.
+    pub due: bool,
+}
+
+/// Puts in force what was confirmed last, as after a restart. Says what that is, if anything. Rules that
+/// are made anew go on counting where the same ones were saved.
+pub fn restore() -> Result<Option<Restored>, TargetError> {
     let lock = lock::take()?;
     trial::settle(&lock)?;
     let Some(saved) = Saved::confirmed()? else { return Ok(None) };
-    enforce(&lock, &saved)?;
+    renew(&lock, &saved)?;
     trial::forget()?;
-    Ok(Some(saved.applied))
+    Ok(Some(Restored { applied: saved.applied, due: holdings::is_due()? }))
+}
+
+/// The same as [`enforce`]. If there is no table of ours, its lists are due to be put back afterwards,
+/// and its rules begin with what was saved of them.
+fn renew(lock: &Lock, wanted: &Saved) -> Result<Done, TargetError> {
+    if table::exists()? {
+        // What it holds is newer than what was saved.
+        return enforce(lock, wanted);
+    }
+    holdings::expect()?;
+    let counts = holdings::counts(&wanted.ruleset.fingerprint);
+    let text = wanted.ruleset.counting_from(|rule| {
+        let count = counts.get(&rule).copied().unwrap_or_default();
+        (count.packets, count.bytes)
+    });
+    let ruleset = Ruleset { text, ..wanted.ruleset.clone() };
+    enforce_as(lock, wanted, &ruleset)
 }
 
 /// Takes our table away, and all that is noted. Says whether there was one.
 pub fn remove() -> Result<bool, TargetError> {
     let lock = lock::take()?;
     let there = clear(&lock)?;
+    holdings::forget()?;
     state::forget_confirmed()?;
     trial::forget()?;
     state::leave(lock)?;
@@ -169,10 +209,15 @@ fn clear(lock: &Lock) -> Result<bool, TargetError> {
 
 /// Changes what is in force into `wanted`, if it is anything else.
 fn enforce(lock: &Lock, wanted: &Saved) -> Result<Done, TargetError> {
-    match plan(&wanted.ruleset, &observe_for(Some(&wanted.ruleset.fingerprint))?) {
+    enforce_as(lock, wanted, &wanted.ruleset)
+}
+
+/// The same with a ruleset that is `wanted`'s but for what its rules have counted already.
+fn enforce_as(lock: &Lock, wanted: &Saved, ruleset: &Ruleset) -> Result<Done, TargetError> {
+    match plan(ruleset, &observe_for(Some(&ruleset.fingerprint))?) {
         Plan::Keep => Ok(Done::Unchanged),
         Plan::Load(load) => {
-            carry_out(lock, &wanted.ruleset, &load, None)?;
+            carry_out(lock, ruleset, &load, None)?;
             note(wanted)?;
             Ok(Done::Loaded(load))
         }

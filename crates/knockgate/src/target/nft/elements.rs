@@ -243,6 +243,75 @@ pub fn take(set: &str, element: &Element) -> Result<bool, TargetError> {
     replace(set, Shape::Points, std::slice::from_ref(element), &[])
 }
 
+/// What became of elements that were to be added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// They are in the set now.
+    pub done: usize,
+    /// There was something for their key already, or an interval that meets theirs. It was left alone.
+    pub there: usize,
+    /// The set was full.
+    pub no_room: usize,
+}
+
+impl Added {
+    fn and(self, other: Self) -> Self {
+        Self {
+            done: self.done + other.done,
+            there: self.there + other.there,
+            no_room: self.no_room + other.no_room,
+        }
+    }
+}
+
+/// Adds elements to a set, as many as it has room for, in as few transactions as it takes. What is there
+/// stays as it is.
+pub fn add(set: &str, shape: Shape, elements: &[Element]) -> Result<Added, TargetError> {
+    match replace(set, shape, &[], elements) {
+        Ok(true) => Ok(Added { done: elements.len(), ..Added::default() }),
+        Ok(false) => {
+            let new = new_ones(set, elements)?;
+            let there = elements.len() - new.len();
+            let added = match there {
+                0 => halves(set, shape, &new)?,
+                _ if new.is_empty() => Added::default(),
+                _ => add(set, shape, &new)?,
+            };
+            Ok(Added { there, ..Added::default() }.and(added))
+        }
+        Err(TargetError::Full(_)) => halves(set, shape, elements),
+        Err(error) => Err(error),
+    }
+}
+
+/// Those that the set has nothing for.
+fn new_ones(set: &str, elements: &[Element]) -> Result<Vec<Element>, TargetError> {
+    let mut new = vec![];
+    for element in elements {
+        if get(set, element)?.is_none() {
+            new.push(element.clone());
+        }
+    }
+    Ok(new)
+}
+
+/// Adds one half and then the other, of elements that cannot be added together; of one, tells why.
+fn halves(set: &str, shape: Shape, elements: &[Element]) -> Result<Added, TargetError> {
+    if elements.len() <= 1 {
+        return match replace(set, shape, &[], elements) {
+            Ok(true) => Ok(Added { done: elements.len(), ..Added::default() }),
+            Ok(false) => Ok(Added { there: elements.len(), ..Added::default() }),
+            Err(TargetError::Full(_)) => Ok(Added { no_room: elements.len(), ..Added::default() }),
+            Err(error) => Err(error),
+        };
+    }
+    let (first, rest) = elements.split_at(elements.len() / 2);
+    let added = add(set, shape, first)?;
+    let full = added.no_room > 0;
+    let rest = if full { Added { no_room: rest.len(), ..Added::default() } } else { add(set, shape, rest)? };
+    Ok(added.and(rest))
+}
+
 fn request(kind: u16, flags: u16, set: &str, elements: &[Bytes]) -> Request {
     let list = elements.iter().fold(Bytes::default(), |list, element| list.put_all(ONE, element));
     let named = Bytes::default().put_name(LIST_TABLE, NAME).put_name(LIST_SET, set);

@@ -1,7 +1,7 @@
 //! Where our files are, and how they are written.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -23,12 +23,21 @@ pub(super) fn folder() -> Result<PathBuf, TargetError> {
     Ok(PathBuf::from(RUN).join(inode.to_string()))
 }
 
+/// What tells the network namespace of a process. Links of the first process can be read only by who
+/// may look into it (`man 2 ptrace`), which a service with few capabilities may not; but every network
+/// namespace has a file of its own of this name too (fs/proc/proc_net.c), and anybody may see its number.
+const NAMESPACES: [&str; 2] = ["ns/net", "net/dev"];
+
 /// Our folder for what outlives a restart. `None` in any network namespace but that of the first
 /// process: no other one is there again afterwards.
 pub(super) fn lasting() -> Option<PathBuf> {
-    let inode = |process: &str| fs::metadata(format!("/proc/{process}/ns/net")).map(|found| found.ino());
-    let first = inode("1").ok()?;
-    inode("thread-self").is_ok_and(|ours| ours == first).then(|| PathBuf::from(LASTING))
+    let inode = |process: &str, what: &str| {
+        let found = fs::metadata(format!("/proc/{process}/{what}"));
+        found.map(|found| found.ino()).ok()
+    };
+    let mut told =
+        NAMESPACES.iter().filter_map(|what| Some(inode("1", what)? == inode("thread-self", what)?));
+    told.next()?.then(|| PathBuf::from(LASTING))
 }
 
 /// Whether systemd can be asked to run something in this network namespace.
@@ -47,18 +56,29 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, TargetError> {
 /// Writes all of a file or nothing of it, so that it is there even after a loss of power. It may hold
 /// secrets, so only its owner may read it.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), TargetError> {
-    write_through(path, text).map_err(|error| failed(path, error))
+    write_by(path, |file| file.write_all(text.as_bytes()).map_err(|error| failed(path, error)))
 }
 
-fn write_through(path: &Path, text: &str) -> io::Result<()> {
+/// The same for what `fill` writes piece by piece.
+pub(super) fn write_by(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), TargetError>,
+) -> Result<(), TargetError> {
+    let mut file = BufWriter::new(begin(path).map_err(|error| failed(path, error))?);
+    fill(&mut file)?;
+    finish(path, file).map_err(|error| failed(path, error))
+}
+
+fn begin(path: &Path) -> io::Result<File> {
     let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let new = new(path);
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(new, path)?;
-    File::open(folder)?.sync_all()
+    OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(new(path))
+}
+
+fn finish(path: &Path, file: BufWriter<File>) -> io::Result<()> {
+    file.into_inner()?.sync_all()?;
+    fs::rename(new(path), path)?;
+    File::open(path.parent().ok_or(ErrorKind::InvalidInput)?)?.sync_all()
 }
 
 /// What a file is called until it is complete.

@@ -1,9 +1,11 @@
-//! One apply at a time in a network namespace.
+//! One apply at a time in a network namespace, and one save.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
@@ -13,6 +15,8 @@ use super::files::{failed, folder};
 
 /// The file in our folder that is locked.
 pub(super) const LOCK: &str = "lock";
+/// The same for saves.
+pub(super) const SAVING: &str = "saving";
 
 /// Held as long as the file is open, however the process ends (`man 2 flock`).
 #[derive(Debug)]
@@ -37,9 +41,13 @@ impl Lock {
 const ATTEMPTS: usize = 100;
 
 pub(super) fn take() -> Result<Lock, TargetError> {
+    take_named(LOCK)
+}
+
+fn take_named(name: &str) -> Result<Lock, TargetError> {
     let folder = folder()?;
     for _ in 0..ATTEMPTS {
-        match take_file(&folder) {
+        match take_file(&folder, name) {
             Err(Refusal::Held(holder)) => return Err(TargetError::Locked { holder }),
             Err(Refusal::Gone) => {}
             Err(Refusal::Failed(error)) if error.kind() == ErrorKind::NotFound => {}
@@ -48,6 +56,21 @@ pub(super) fn take() -> Result<Lock, TargetError> {
         }
     }
     Err(TargetError::Locked { holder: None })
+}
+
+/// How long one save waits for another, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// One save at a time. It keeps no apply from its work.
+pub(super) fn take_saving() -> Result<Lock, TargetError> {
+    let start = Instant::now();
+    loop {
+        match take_named(SAVING) {
+            Err(TargetError::Locked { .. }) if start.elapsed() < PATIENCE => thread::sleep(LOOK),
+            taken => return taken,
+        }
+    }
 }
 
 enum Refusal {
@@ -64,9 +87,9 @@ impl From<io::Error> for Refusal {
     }
 }
 
-fn take_file(folder: &Path) -> Result<Lock, Refusal> {
+fn take_file(folder: &Path, name: &str) -> Result<Lock, Refusal> {
     fs::create_dir_all(folder)?;
-    let path = folder.join(LOCK);
+    let path = folder.join(name);
     let mut options = OpenOptions::new();
     let mut file = options.create(true).truncate(false).read(true).write(true).mode(0o600).open(&path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {

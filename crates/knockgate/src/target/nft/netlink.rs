@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size_force, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send};
 
 /// `struct nlmsghdr` and `struct nfgenmsg`.
@@ -200,8 +200,12 @@ impl Socket {
         Ok(Self { file, buffer: vec![0; BUFFER] })
     }
 
-    /// A socket that was not connected speaks to the kernel.
+    /// A socket that was not connected speaks to the kernel, which takes no more at a time than it has
+    /// room for (af_netlink.c, `netlink_sendmsg`).
     fn send(&self, bytes: &[u8]) -> Result<(), Errno> {
+        if bytes.len() > BUFFER {
+            set_socket_send_buffer_size_force(&self.file, 2 * bytes.len())?;
+        }
         send(&self.file, bytes, SendFlags::empty()).map(drop)
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::TargetError;
 use super::files::{folder, lasting, read, remove, remove_folder, write};
-use super::lock::{LOCK, Lock};
+use super::lock::{LOCK, Lock, SAVING};
 
 /// The policy or script that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +153,7 @@ pub(super) fn forget_confirmed() -> Result<(), TargetError> {
 /// then on somebody else may be writing notes.
 pub(super) fn leave(lock: Lock) -> Result<(), TargetError> {
     let folder = folder()?;
+    remove(&folder.join(SAVING))?;
     remove(&folder.join(LOCK))?;
     drop(lock);
     remove_folder(&folder)?;

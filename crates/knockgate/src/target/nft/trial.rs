@@ -5,7 +5,7 @@
 //! lock is held, so whoever has the lock and finds a trial that is not running yet knows that its apply
 //! was killed.
 
-mod clock;
+pub(super) mod clock;
 mod record;
 mod watchdog;
 

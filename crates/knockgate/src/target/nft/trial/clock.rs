@@ -1,4 +1,4 @@
-//! Clocks for trials.
+//! Clocks, for trials and for what lists remember.
 
 use std::fmt;
 use std::path::Path;
@@ -11,22 +11,28 @@ use super::super::files::failed;
 
 /// Milliseconds since the machine started, those in which it slept among them. Nobody can set this
 /// clock (`man 2 clock_gettime`, CLOCK_BOOTTIME).
-pub(super) fn now_ms() -> u64 {
+pub(in crate::target::nft) fn now_ms() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     let whole = |number: i64| u64::try_from(number).unwrap_or_default();
     whole(now.tv_sec) * 1000 + whole(now.tv_nsec) / 1_000_000
 }
 
 /// Tells this start of the machine from every other (`man 4 random`).
-pub(super) fn boot() -> Result<String, TargetError> {
+pub(in crate::target::nft) fn boot() -> Result<String, TargetError> {
     let path = Path::new("/proc/sys/kernel/random/boot_id");
     let text = std::fs::read_to_string(path).map_err(|error| failed(path, error))?;
     Ok(text.trim().to_owned())
 }
 
 /// Seconds since 1970, for people alone: this clock can be set.
-pub(super) fn unix_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+pub(in crate::target::nft) fn unix_s() -> u64 {
+    unix_ms() / 1000
+}
+
+/// Milliseconds since 1970, by the clock that can be set.
+pub(in crate::target::nft) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A time of day, in UTC.
