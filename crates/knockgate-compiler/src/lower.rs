@@ -8,6 +8,7 @@
 //! exist only for services on hosts behind.
 
 mod knocks;
+mod meaning;
 mod services;
 mod traps;
 
@@ -21,6 +22,7 @@ use crate::program::{
     Verdict,
 };
 use crate::time::Lifetime;
+pub use meaning::{Meaning, What, meanings};
 
 /// The program of `policy`.
 pub fn lower(policy: &Policy) -> Program {

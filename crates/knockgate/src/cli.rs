@@ -12,6 +12,7 @@ mod import;
 mod in_force;
 mod init;
 mod input;
+mod keep;
 mod list;
 mod listed;
 mod log;
@@ -152,6 +153,14 @@ enum Command {
     /// Take the policy on trial back when its time is up
     #[command(hide = true)]
     Watch(trial::WatchOptions),
+    /// Keep the rules in force, and tell what happens
+    ///
+    /// Runs until it is ended, as a service does. When another program changes or removes the rules, they are put
+    /// in force again at once, ever later if that happens again and again; with `if-changed = "alarm"` in the
+    /// policy, it is only told. While a policy is on trial, nothing is mended. What packets do is told on
+    /// standard error, a line each: knocks, grants, strikes and bans, never ports of knocks. Doors open and close
+    /// without this command. Needs root.
+    Keep(keep::Options),
     /// Take everything of ours away from this machine
     ///
     /// That is the table, all notes of it, and what was confirmed. Needs root.
@@ -235,6 +244,7 @@ pub fn run() -> ExitCode {
         Command::Save(options) => restart::save(&options, &output),
         Command::Restore(options) => restart::restore(&options, &output),
         Command::Watch(options) => trial::watch(&options),
+        Command::Keep(options) => keep::run(&options, &output),
         Command::Remove(options) => apply::remove(&options, &output),
         Command::Status(options) => status::run(&options, &output),
         Command::Doctor(options) => doctor::run(&options, &output),

@@ -21,7 +21,7 @@ use std::ops::RangeInclusive;
 use std::slice;
 
 use super::{Number, Unsayable, merged};
-use crate::hash::fnv1a_64;
+use crate::hash::{fnv1a_32, fnv1a_64};
 use crate::net::{Endpoint, Family, Interface, Prefix, Transport, echo_packet_size, echo_request_type};
 use crate::program::{
     Chain, ChainId, Condition, Effect, Expiry, Hook, List, ListId, PoolId, PortEnd, Program, Refusal, Rule,
@@ -42,6 +42,10 @@ pub const RESCUED: &str = "rescued";
 /// The mark of a connection that a person cut; no other connection is marked. It stands for
 /// [`Condition::Cut`].
 pub const CUT: u32 = 0x6b67_6375;
+
+/// The group of the kernel's packet log that effects are told to (`man 8 nft`, LOG STATEMENT). Programs that
+/// listen to such groups begin at 0, so a number of two letters is taken by nobody.
+pub const EVENTS: u16 = u16::from_be_bytes(*b"kg");
 
 /// A ruleset, in text and in its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,9 +122,10 @@ pub fn print(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
     checked(&Printer::new(program, false))
 }
 
-/// The same with counters: what meets the conditions of a rule is counted, under the rule's [`Counted`]; of
-/// [`Verdict::Rescue`], what it lets in.
-pub fn print_counting(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
+/// The same for a ruleset that is watched. What meets the conditions of a rule is counted, under the rule's
+/// [`Counted`]; of [`Verdict::Rescue`], what it lets in. What a rule adds or moves is told to who listens to
+/// the packet log of [`EVENTS`], as [`Told`].
+pub fn print_live(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
     checked(&Printer::new(program, true))
 }
 
@@ -134,11 +139,61 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// The rule whose comment this is, if it is one of [`print_counting`].
+    /// The rule whose comment this is, if it is one of [`print_live`].
     pub fn of_comment(comment: &str) -> Option<Self> {
         let (place, _) = comment.split_once(' ')?;
         let (chain, rule) = place.strip_prefix('#')?.split_once('.')?;
         Some(Self { chain: chain.parse().ok()?, rule: rule.parse().ok()? })
+    }
+}
+
+/// An effect that was done for a packet, as its prefix in the packet log says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Told {
+    /// The rule.
+    pub rule: Counted,
+    /// The place of the effect in [`Rule::then`].
+    pub effect: usize,
+    /// Of what the rule is for, so that a rule of another program is not taken for this one.
+    origin: u32,
+}
+
+impl Told {
+    /// Every effect that [`print_live`] has told: what puts a source somewhere. Taking it off is not, for a
+    /// wrong knock takes off whoever knocks, and most were nowhere.
+    pub fn all(program: &Program) -> impl Iterator<Item = (Self, &Effect)> {
+        let chains = program.chains_with_ids();
+        let rules = chains.flat_map(|(id, chain)| {
+            chain
+                .rules
+                .iter()
+                .enumerate()
+                .map(move |(rule, what)| (Counted { chain: id.index(), rule }, what))
+        });
+        rules.flat_map(|(place, rule)| {
+            let effects = rule.then.iter().enumerate();
+            effects.filter_map(move |(effect, what)| Some((Self::of(place, rule, effect)?, what)))
+        })
+    }
+
+    fn of(rule: Counted, what: &Rule, effect: usize) -> Option<Self> {
+        let tells = matches!(what.then[effect], Effect::Add { .. } | Effect::Move { .. });
+        tells.then(|| Self { rule, effect, origin: fnv1a_32(what.origin.what.as_bytes()) })
+    }
+
+    /// The effect whose prefix this is, if it is one of ours.
+    pub fn of_prefix(prefix: &str) -> Option<Self> {
+        let (place, rest) = prefix.split_once(' ')?;
+        let (effect, origin) = rest.split_once(' ')?;
+        let rule = Counted::of_comment(&format!("{place} "))?;
+        Some(Self { rule, effect: effect.parse().ok()?, origin: u32::from_str_radix(origin, 16).ok()? })
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule: Counted { chain, rule }, effect, origin } = self;
+        write!(f, "#{chain}.{rule} {effect} {origin:08x}")
     }
 }
 
@@ -216,8 +271,8 @@ fn header(family: Family) -> &'static str {
 
 struct Printer<'p> {
     program: &'p Program,
-    /// Whether rules count.
-    counts: bool,
+    /// Whether rules count, and tell what they do.
+    live: bool,
     /// Lists that rules take sources off.
     removed: BTreeSet<ListId>,
     /// The lists and families of the sets that no packet fills, by their names.
@@ -260,7 +315,7 @@ impl End {
 }
 
 impl<'p> Printer<'p> {
-    fn new(program: &'p Program, counts: bool) -> Self {
+    fn new(program: &'p Program, live: bool) -> Self {
         let effects = program.chains().iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.then);
         let removed = effects.filter_map(|effect| match effect {
             Effect::Remove(list) => Some(*list),
@@ -269,7 +324,7 @@ impl<'p> Printer<'p> {
         let each =
             |list: &'p List| Family::BOTH.map(|family| (static_name(&list.name, family), (list, family)));
         let fixed = program.lists().iter().flat_map(each).collect();
-        Self { program, counts, removed: removed.collect(), fixed }
+        Self { program, live, removed: removed.collect(), fixed }
     }
 }
 
@@ -391,14 +446,14 @@ impl Printer<'_> {
         let mut bodies = String::new();
         for (index, rule) in chain.rules.iter().enumerate() {
             let counted = Counted { chain: id.index(), rule: index };
-            let about = if self.counts {
+            let about = if self.live {
                 comment(&format!("#{}.{} {}", counted.chain, counted.rule, rule.origin.what))
             } else {
                 comment(&rule.origin.what)
             };
             let body = numbered(chain, index);
             let conditions = self.conditions(rule);
-            let mut actions = self.actions(rule, &body);
+            let mut actions = self.actions(rule, counted, &body);
             actions.retain(|action| conditions.iter().any(|condition| action.fits(condition)));
             // A single action is the last thing its rule does, so it may break off. The arms of a
             // switch lead out of this very chain, so they stand in it.
@@ -447,7 +502,7 @@ impl Printer<'_> {
     /// Where rules count, the first line for what meets the conditions does, or one of its own.
     fn count(&self, rule: &Rule, texts: &mut Vec<String>) {
         match texts.first_mut() {
-            _ if !self.counts || rule.verdict == Some(Verdict::Rescue) => {}
+            _ if !self.live || rule.verdict == Some(Verdict::Rescue) => {}
             Some(first) => first.insert_str(0, "counter "),
             None => texts.push("counter".to_owned()),
         }
@@ -730,12 +785,14 @@ impl Printer<'_> {
     }
 
     /// `name` is that of the map, if the rule is a switch.
-    fn actions(&self, rule: &Rule, name: &str) -> Vec<Action> {
+    fn actions(&self, rule: &Rule, counted: Counted, name: &str) -> Vec<Action> {
         let mut actions = vec![];
-        for effect in &rule.then {
+        for (place, effect) in rule.then.iter().enumerate() {
+            let told = Told::of(counted, rule, place).filter(|_| self.live);
             for family in Family::BOTH {
                 actions.extend(self.make_way(effect, family));
-                actions.extend(self.effect(effect, family));
+                let done = self.effect(effect, family);
+                actions.extend(done.map(|done| done.and_then(told.map(|told| telling(told, family)))));
             }
         }
         match &rule.verdict {
@@ -762,7 +819,7 @@ impl Printer<'_> {
         let (source, digit) = (End::Source.of(family), digit(family));
         let lifetime = timeout(RESCUED_FOR);
         let noted = format!("add @{RESCUED}{digit} {{ {source} . tcp sport timeout {lifetime} }}");
-        let counter = if self.counts { "counter " } else { "" };
+        let counter = if self.live { "counter " } else { "" };
         Action::of(family, format!("{source} . tcp dport @{RESCUE}{digit} {noted} {counter}accept"))
             .with(Protocols::of(Transport::Tcp))
     }
@@ -995,11 +1052,36 @@ impl Action {
         Self { protocols, ..self }
     }
 
+    /// The same with something behind it, which is left out where it was broken off.
+    fn and_then(self, more: Option<String>) -> Self {
+        let text = more.into_iter().fold(self.text, |text, more| format!("{text} {more}"));
+        Self { text, ..self }
+    }
+
     fn fits(&self, (family, way): &(Option<Family>, Way)) -> bool {
         let families = family.is_none() || self.family.is_none() || *family == self.family;
         families && self.protocols & way.protocols != Protocols::NONE
     }
 }
+
+/// Has an effect told, as far as there is room in its limit. It stands last in its line, so that neither a
+/// full list nor the limit keeps anything else from being done; and each effect has a limit of its own, so
+/// that a flood of first knocks hides no grant. Of the packet, its source is told and no port.
+fn telling(told: Told, family: Family) -> String {
+    let bytes = match family {
+        Family::V4 => 16,
+        Family::V6 => 24,
+    };
+    let prefix = quoted(&told.to_string());
+    let limit = format!("limit rate {TOLD_A_SECOND}/second burst {TOLD_AT_ONCE} packets");
+    format!("{limit} log prefix {prefix} group {EVENTS} snaplen {bytes}")
+}
+
+/// How often an effect is told. People read no faster; and where all of 1000 doors are flooded at once, a
+/// single process still reads it all.
+const TOLD_A_SECOND: u32 = 20;
+/// How often it is told in a row, when many come at one moment.
+const TOLD_AT_ONCE: u32 = 40;
 
 /// What belongs to one rule of a chain is called so.
 fn numbered(chain: &Chain, index: usize) -> String {
@@ -1245,7 +1327,7 @@ mod tests {
             builder.rule(input, Rule { when, then: vec![], verdict, origin });
         }
         let program = builder.seal().unwrap();
-        let text = print_counting(&program).unwrap().text;
+        let text = print_live(&program).unwrap().text;
         let counted = |line: &str| Counted::of_comment(line.split_once("comment \"")?.1);
         let counting = text.lines().filter(|line| line.contains("counter")).map(counted);
         let rules = (0..3).map(|rule| Some(Counted { chain: 0, rule }));
@@ -1255,13 +1337,41 @@ mod tests {
     }
 
     #[test]
+    fn what_is_done_is_told_at_the_end_of_its_line_and_known_again() {
+        let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
+        let pool = builder.pool("seen", NonZeroU32::MIN, false);
+        let list = builder.timed_list("seen", pool, 128);
+        let track = builder.track("progress", NonZeroU32::MIN);
+        let position = builder.position(track, "a", "a 1/2");
+        let lifetime = Lifetime::from_secs(1);
+        let add = Effect::Add { list, lifetime, expiry: Expiry::Refresh };
+        let input = builder.chain("input", Some(Hook::Input));
+        let then = vec![Effect::Forget(track), add, Effect::Move { track, position, lifetime }];
+        let origin = Origin { what: "test".into(), span: None };
+        builder.rule(input, Rule { when: vec![], then, verdict: Some(Verdict::Drop), origin });
+        let program = builder.seal().unwrap();
+        let text = print_live(&program).unwrap().text;
+        let prefixes = text.lines().filter_map(|line| {
+            let (done, told) = line.split_once("limit rate")?;
+            assert!(done.contains("@seen") || done.contains("add @progress"), "{line}");
+            Told::of_prefix(told.split('"').nth(1)?)
+        });
+        let found: Vec<Told> = prefixes.collect();
+        let known: Vec<Told> = Told::all(&program).map(|(told, _)| told).collect();
+        assert_eq!(known.iter().map(|told| told.effect).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(found, [known[0], known[0], known[1], known[1]], "one for each family: {text}");
+        assert!(!print(&program).unwrap().text.contains("limit"));
+        assert_eq!(Told::of_prefix("#1.2 x 00"), None);
+    }
+
+    #[test]
     fn of_who_might_try_a_ruleset_out_only_those_are_counted_who_do() {
         let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
         let input = builder.chain("input", Some(Hook::Input));
         let origin = Origin { what: "test".into(), span: None };
         let (when, verdict) = (vec![Condition::ToGateway], Some(Verdict::Rescue));
         builder.rule(input, Rule { when, then: vec![], verdict, origin });
-        let text = print_counting(&builder.seal().unwrap()).unwrap().text;
+        let text = print_live(&builder.seal().unwrap()).unwrap().text;
         for line in text.lines().filter(|line| line.contains("counter")) {
             let (lookup, noted) = (line.find("@rescue"), line.find("add @rescued"));
             assert!(lookup.is_some() && lookup < noted && noted < line.find("counter accept"), "{text}");
@@ -1287,7 +1397,7 @@ mod tests {
         builder.rule(input, rule(vec![Condition::Echo(Some(9))], vec![], None));
         let program = builder.seal().expect("no flaws");
         let number = |rule: Counted| (100 + rule.rule as u64, 7);
-        let ruleset = print_counting(&program).expect("sayable");
+        let ruleset = print_live(&program).expect("sayable");
         let counted = ruleset.counting_from(number);
         for rule in 0..4 {
             let numbers = format!("counter packets {} bytes 7 ", 100 + rule);

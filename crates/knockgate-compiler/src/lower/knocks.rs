@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::meaning::how_far;
 use super::services::dashed;
 use super::{ADDRESS, Lowering, always, knock_of};
 use crate::net::Endpoint;
@@ -110,7 +111,7 @@ impl Lowering<'_> {
             let made: Vec<String> =
                 door.sequence.knocks().take(*stage).map(|knock| knock.to_string()).collect();
             identity += &format!("{}\0{}\0", door.name, made.join(" "));
-            what.push(format!("{} {stage}/{}", door.name, door.sequence.steps().len()));
+            what.push(how_far(&door.name, *stage, door.sequence.steps().len()));
         }
         self.builder.position(track, &identity, &what.join(", "))
     }

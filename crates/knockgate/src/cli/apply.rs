@@ -69,7 +69,7 @@ pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> 
         Ok(loaded) => loaded,
         Err(answer) => return Ok(answer),
     };
-    let ruleset = match loaded.counting_ruleset(output)? {
+    let ruleset = match loaded.live_ruleset(output)? {
         Ok(ruleset) => ruleset,
         Err(answer) => return Ok(answer),
     };

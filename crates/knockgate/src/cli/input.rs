@@ -133,9 +133,9 @@ impl Loaded {
         self.printed(nft::print, output)
     }
 
-    /// The same with counters.
-    pub fn counting_ruleset(&self, output: &Output) -> anyhow::Result<Result<Ruleset, Answer>> {
-        self.printed(nft::print_counting, output)
+    /// The same for a ruleset that counts, and tells what it does.
+    pub fn live_ruleset(&self, output: &Output) -> anyhow::Result<Result<Ruleset, Answer>> {
+        self.printed(nft::print_live, output)
     }
 
     fn printed(

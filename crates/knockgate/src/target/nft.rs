@@ -2,11 +2,14 @@
 
 mod conntrack;
 mod elements;
+pub mod events;
 mod files;
+pub mod guard;
 pub mod holdings;
 mod lock;
 pub mod machine;
 mod netlink;
+mod nflog;
 mod note;
 mod probe;
 mod state;
@@ -47,6 +50,8 @@ pub enum TargetError {
         /// Its process, if it can be told.
         holder: Option<u32>,
     },
+    /// Another program listens to what rules tell; this one, if it can be told.
+    Listened(Option<String>),
     /// nft refused, with its own words.
     Refused(String),
     /// nft answered what we do not understand.
@@ -92,6 +97,10 @@ impl fmt::Display for TargetError {
                 write!(f, "another apply is under way (process {pid} holds the lock)")
             }
             Self::Locked { holder: None } => f.write_str("another apply is under way"),
+            Self::Listened(Some(program)) => {
+                write!(f, "another program listens to what the rules tell ({program})")
+            }
+            Self::Listened(None) => f.write_str("another program listens to what the rules tell"),
             Self::Refused(words) => write!(f, "nft refused the ruleset; nothing was changed:\n{words}"),
             Self::Unintelligible(what) => write!(f, "nft answered what we do not understand: {what}"),
             Self::NoSet(set) => write!(f, "there is no set `{set}` in force; apply the policy again"),
@@ -215,7 +224,10 @@ fn enforce(lock: &Lock, wanted: &Saved) -> Result<Done, TargetError> {
 /// The same with a ruleset that is `wanted`'s but for what its rules have counted already.
 fn enforce_as(lock: &Lock, wanted: &Saved, ruleset: &Ruleset) -> Result<Done, TargetError> {
     match plan(ruleset, &observe_for(Some(&ruleset.fingerprint))?) {
-        Plan::Keep => Ok(Done::Unchanged),
+        Plan::Keep => {
+            note_words(wanted)?;
+            Ok(Done::Unchanged)
+        }
         Plan::Load(load) => {
             carry_out(lock, ruleset, &load, None)?;
             note(wanted)?;
@@ -250,6 +262,14 @@ fn note(saved: &Saved) -> Result<(), TargetError> {
         return Err(TargetError::Unintelligible("the ruleset is loaded, but not to be seen".to_owned()));
     }
     saved.note(&listing)
+}
+
+/// Notes a policy whose rules are in force already: it may say more than rules do.
+fn note_words(saved: &Saved) -> Result<(), TargetError> {
+    match state::noted()? {
+        Some((noted, listing)) if noted != *saved => saved.note(&listing),
+        _ => Ok(()),
+    }
 }
 
 /// What is in force.

@@ -6,7 +6,7 @@ use std::path::Path;
 use knockgate::logbook::Entry;
 use knockgate::target::nft::{Done, Doubt, doubts};
 use knockgate_compiler::backend::Unsayable;
-use knockgate_compiler::backend::nft::{print, print_counting};
+use knockgate_compiler::backend::nft::{print, print_live};
 use knockgate_compiler::diag::Source;
 use knockgate_compiler::frontend::rsc::complete::complete;
 use knockgate_compiler::program::Program;
@@ -159,7 +159,7 @@ fn apply(session: &mut Session<'_>, counters: bool) -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    let printed = if counters { print_counting(&program) } else { print(&program) };
+    let printed = if counters { print_live(&program) } else { print(&program) };
     let ruleset = match printed {
         Ok(ruleset) => ruleset,
         Err(refused) => {

@@ -17,6 +17,8 @@ use super::files::{failed, folder};
 pub(super) const LOCK: &str = "lock";
 /// The same for saves.
 pub(super) const SAVING: &str = "saving";
+/// The same for who keeps rules in force and passes events on.
+pub(super) const KEEPER: &str = "keeper";
 
 /// Held as long as the file is open, however the process ends (`man 2 flock`).
 #[derive(Debug)]
@@ -40,11 +42,13 @@ impl Lock {
 /// How often a `remove` that takes the folder away meanwhile is put up with.
 const ATTEMPTS: usize = 100;
 
+/// The lock of who changes what is in force.
 pub(super) fn take() -> Result<Lock, TargetError> {
-    take_named(LOCK)
+    take_as(LOCK)
 }
 
-fn take_named(name: &str) -> Result<Lock, TargetError> {
+/// One of our locks. They do not hinder each other.
+pub(super) fn take_as(name: &str) -> Result<Lock, TargetError> {
     let folder = folder()?;
     for _ in 0..ATTEMPTS {
         match take_file(&folder, name) {
@@ -66,7 +70,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) fn take_saving() -> Result<Lock, TargetError> {
     let start = Instant::now();
     loop {
-        match take_named(SAVING) {
+        match take_as(SAVING) {
             Err(TargetError::Locked { .. }) if start.elapsed() < PATIENCE => thread::sleep(LOOK),
             taken => return taken,
         }

@@ -3,12 +3,15 @@
 //! Answers are walked where they lie, so that reading a million elements takes one buffer.
 
 use std::ops::ControlFlow;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_send_buffer_size_force, set_socket_timeout};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send};
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::sockopt::{
+    Timeout, set_socket_recv_buffer_size_force, set_socket_send_buffer_size_force, set_socket_timeout,
+};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netlink, recv, send};
 
 /// `struct nlmsghdr` and `struct nfgenmsg`.
 const HEADER: usize = 16 + 4;
@@ -210,7 +213,11 @@ impl Socket {
     }
 
     fn receive(&mut self) -> Result<Replies<'_>, Errno> {
-        let (length, _) = recv(&self.file, &mut self.buffer[..], RecvFlags::empty())?;
+        self.receive_with(RecvFlags::empty())
+    }
+
+    fn receive_with(&mut self, flags: RecvFlags) -> Result<Replies<'_>, Errno> {
+        let (length, _) = recv(&self.file, &mut self.buffer[..], flags)?;
         match self.buffer.get(..length) {
             Some([]) | None => Err(Errno::BADMSG),
             Some(bytes) => Ok(Replies(bytes)),
@@ -326,6 +333,53 @@ pub(super) fn change(requests: &[Request]) -> Result<(), Errno> {
         }
     }
     failed
+}
+
+/// What the kernel tells of its own accord.
+#[derive(Debug)]
+pub(super) struct Feed {
+    socket: Socket,
+}
+
+impl Feed {
+    /// `groups` has a bit for each group of messages that are sent to everybody who asks. The kernel keeps
+    /// `room` bytes of messages until they are taken.
+    pub(super) fn open(groups: u32, room: usize) -> Result<Self, Errno> {
+        let socket = Socket::open()?;
+        set_socket_recv_buffer_size_force(&socket.file, room)?;
+        bind(&socket.file, &SocketAddrNetlink::new(0, groups))?;
+        Ok(Self { socket })
+    }
+
+    /// Has something done that messages of this socket depend on; `resource` is what it is about.
+    pub(super) fn order(&mut self, request: &Request, resource: u16) -> Result<(), Errno> {
+        let mut bytes = vec![];
+        request.write(&mut bytes, ACK, 1, resource);
+        self.socket.send(&bytes)?;
+        loop {
+            if let Some(answer) = self.socket.receive()?.find(|reply| reply.kind == ERROR) {
+                return answer.outcome();
+            }
+        }
+    }
+
+    /// Shows `each` message that was sent together with the next one, with its kind. `false` if none has come.
+    pub(super) fn take(&mut self, mut each: impl FnMut(u16, Attributes<'_>)) -> Result<bool, Errno> {
+        match self.socket.receive_with(RecvFlags::DONTWAIT) {
+            Ok(replies) => {
+                replies.for_each(|reply| each(reply.kind, reply.attributes()));
+                Ok(true)
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl AsFd for Feed {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.file.as_fd()
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ struct Feature {
     table: &'static str,
 }
 
-const FEATURES: [Feature; 8] = [
+const FEATURES: [Feature; 9] = [
     Feature {
         name: "tables of the inet family",
         since: "Linux 3.14 with CONFIG_NF_TABLES_INET",
@@ -53,6 +53,11 @@ const FEATURES: [Feature; 8] = [
         name: "networks in sets, with timeouts",
         since: "Linux 4.1",
         table: "set s {\n type ipv4_addr; size 16; flags interval,timeout;\n }\n chain c {\n ip saddr @s accept\n }",
+    },
+    Feature {
+        name: "a log for programs, with limits",
+        since: "CONFIG_NFT_LIMIT, CONFIG_NFT_LOG and CONFIG_NETFILTER_NETLINK_LOG",
+        table: "chain c {\n limit rate 1/second burst 2 packets log prefix \"a\" group 27495 snaplen 16\n }",
     },
     Feature {
         name: "looking up whose an address is",

@@ -6,8 +6,9 @@ use knockgate_compiler::backend::nft::{Ruleset, Set};
 use serde_json::{Value, json};
 
 use super::TargetError;
+use super::events::SOCKET;
 use super::files::{folder, lasting, read, remove, remove_folder, write};
-use super::lock::{LOCK, Lock, SAVING};
+use super::lock::{KEEPER, LOCK, Lock, SAVING, take_as};
 
 /// The policy or script that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,8 +131,9 @@ pub(super) fn texts(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
-/// A note that cannot be understood is as good as none.
-fn noted() -> Result<Option<(Saved, String)>, TargetError> {
+/// What was applied last, and the listing of its rules then. A note that cannot be understood is as good as
+/// none.
+pub(super) fn noted() -> Result<Option<(Saved, String)>, TargetError> {
     let text = read(&folder()?.join(NOTE))?;
     let note = text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
     Ok(note.and_then(|note| Some((Saved::of_json(&note)?, note["listing"].as_str()?.to_owned()))))
@@ -154,6 +156,11 @@ pub(super) fn forget_confirmed() -> Result<(), TargetError> {
 pub(super) fn leave(lock: Lock) -> Result<(), TargetError> {
     let folder = folder()?;
     remove(&folder.join(SAVING))?;
+    // What a keeper that was ended has left behind.
+    if let Ok(_keeper) = take_as(KEEPER) {
+        remove(&folder.join(SOCKET))?;
+        remove(&folder.join(KEEPER))?;
+    }
     remove(&folder.join(LOCK))?;
     drop(lock);
     remove_folder(&folder)?;

@@ -19,7 +19,8 @@ use knockgate_compiler::time::Lifetime;
 use super::files::failed;
 use super::lock::{self, Lock};
 use super::{
-    Element, Saved, TargetError, carry_out, change, clear, enforce, get, note, observe, observe_for, table,
+    Element, Saved, TargetError, carry_out, change, clear, enforce, get, note, note_words, observe,
+    observe_for, table,
 };
 use crate::logbook::{Entry, Logbook, Who};
 use crate::plan::{Load, Plan, Rescue, plan, rescued};
@@ -73,6 +74,7 @@ pub fn begin(wanted: &Saved, terms: &Terms) -> Result<Option<(Load, Running)>, T
     let load = match plan(&wanted.ruleset, &snapshot) {
         Plan::Load(load) => load,
         Plan::Keep => {
+            note_words(wanted)?;
             wanted.confirm()?;
             return Ok(None);
         }
@@ -121,6 +123,11 @@ fn rescue(terms: &Terms) -> Option<Rescue> {
 pub fn running() -> Result<Option<Running>, TargetError> {
     let record = Record::read()?;
     Ok(record.filter(|record| record.phase == Phase::Running).map(|record| record.running()))
+}
+
+/// Whether there is a trial, in whatever phase. While one is begun or ended, the lock is held.
+pub(super) fn stands() -> Result<bool, TargetError> {
+    Ok(Record::read()?.is_some())
 }
 
 /// How the last trial ended, if it was taken back and nothing was put in force since.
