@@ -28,6 +28,7 @@ mod shell;
 mod simulate;
 mod status;
 mod trial;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -152,14 +153,14 @@ enum Command {
     Restore(restart::RestoreOptions),
     /// Take the policy on trial back when its time is up
     #[command(hide = true)]
-    Watch(trial::WatchOptions),
+    Watchdog(trial::WatchdogOptions),
     /// Keep the rules in force, and tell what happens
     ///
     /// Runs until it is ended, as a service does. When another program changes or removes the rules, they are put
     /// in force again at once, ever later if that happens again and again; with `if-changed = "alarm"` in the
-    /// policy, it is only told. While a policy is on trial, nothing is mended. What packets do is told on
-    /// standard error, a line each: knocks, grants, strikes and bans, never ports of knocks. Doors open and close
-    /// without this command. Needs root.
+    /// policy, it is only told. While a policy is on trial, nothing is mended. Grants and bans that knocks and traps
+    /// made go into the log that the policy names under `[log]`, or to standard error where there is none; numbers
+    /// are given away as it says under `[metrics]`. Doors open and close without this command. Needs root.
     Keep(keep::Options),
     /// Take everything of ours away from this machine
     ///
@@ -172,6 +173,14 @@ enum Command {
     /// since they were loaded. Knocks are secrets and are not shown. Tell if somebody else has changed the
     /// rules since they were applied. Takes no longer however many sources are banned. Needs root.
     Status(status::Options),
+    /// Watch doors, knocks, grants and bans as they come and go
+    ///
+    /// A live view of the whole terminal: doors and who holds their grants, knocks as they come in and how far
+    /// each source is, grants and bans with the time that they have left, packets a second, and how full lists are. Keys
+    /// revoke, ban, unban, filter and sort; `?` shows them. Where standard output is no terminal, or with `--plain`, a
+    /// line for each thing that happens. Knocks are secrets and are not shown. Costs the same however
+    /// many sources are listed. Needs root.
+    Watch(watch::Options),
     /// Say what on this machine works against a policy
     Doctor(doctor::Options),
     /// Let an address in at a door, as if it had knocked
@@ -243,10 +252,11 @@ pub fn run() -> ExitCode {
         Command::Rollback(options) => trial::roll_back(&options, &output),
         Command::Save(options) => restart::save(&options, &output),
         Command::Restore(options) => restart::restore(&options, &output),
-        Command::Watch(options) => trial::watch(&options),
+        Command::Watchdog(options) => trial::watchdog(&options),
         Command::Keep(options) => keep::run(&options, &output),
         Command::Remove(options) => apply::remove(&options, &output),
         Command::Status(options) => status::run(&options, &output),
+        Command::Watch(options) => watch::run(&options, &output),
         Command::Doctor(options) => doctor::run(&options, &output),
         Command::Grant(options) => hand::grant(&options, &output),
         Command::Revoke(options) => hand::revoke(&options, &output),

@@ -1,12 +1,22 @@
 //! Dates and times of day, in UTC.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The moment that many milliseconds from now, for people: `2026-11-23 04:16:09 UTC`.
 pub fn utc_after(millis: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (date, time) = utc(now + millis / 1000);
+    utc_at(UNIX_EPOCH + Duration::from_secs(now + millis / 1000))
+}
+
+/// That moment, for people: `2026-11-23 04:16:09 UTC`.
+pub fn utc_at(at: SystemTime) -> String {
+    let (date, time) = utc(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs());
     format!("{date} {time} UTC")
+}
+
+/// Its time of day, in UTC: `04:16:09`.
+pub fn time_of_day(at: SystemTime) -> String {
+    utc(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()).1
 }
 
 /// A moment for programs, to the millisecond: `2026-11-23T04:16:09.007Z` (RFC 3339).
@@ -44,8 +54,6 @@ fn days_of(year: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

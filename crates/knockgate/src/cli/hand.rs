@@ -6,17 +6,19 @@ mod interval;
 use std::net::IpAddr;
 
 use clap::Args;
-use knockgate::logbook::Entry;
+use knockgate::logbook::{Entry, Logbook, Who};
 use knockgate::target::nft::{COMMENT, Element};
 use knockgate_compiler::net::{Prefix, PrefixError};
 use knockgate_compiler::policy::Policy;
 use knockgate_compiler::time::Lifetime;
 use serde_json::{Value, json};
 
-use super::log;
 use super::output::{Answer, Output};
-pub use doors::{GrantOptions, RevokeOptions, grant, revoke};
-pub use interval::{AllowOptions, BanOptions, DisallowOptions, UnbanOptions, allow, ban, disallow, unban};
+pub use doors::{GrantOptions, RevokeOptions, grant, revoke, revoked};
+pub use interval::{
+    AllowOptions, BanOptions, DisallowOptions, UnbanOptions, allow, ban, banned, disallow, disallowed, unban,
+    unbanned,
+};
 
 /// Why, and for how long.
 #[derive(Debug, Args)]
@@ -75,14 +77,14 @@ fn network(text: &str) -> Result<Prefix, String> {
 }
 
 /// What was done, or why nothing had to be.
-struct Told {
+pub struct Told {
     answer: Answer,
     /// For people.
-    text: String,
+    pub text: String,
     /// For programs.
     json: Value,
     /// What to know besides.
-    notes: Vec<String>,
+    pub notes: Vec<String>,
     /// What the log is told, if anything was changed.
     entry: Option<Entry>,
 }
@@ -102,11 +104,17 @@ impl Told {
         Self { entry: Some(entry), ..self }
     }
 
-    /// Tells it, and writes it into the log as the policy says.
-    fn print(mut self, policy: &Policy, output: &Output) -> anyhow::Result<Answer> {
-        if let Some(entry) = self.entry {
-            log::write(Some(policy), entry, output);
+    /// The same, when it stands in the log as the policy says.
+    fn recorded(mut self, policy: &Policy) -> Self {
+        let entry = self.entry.take();
+        let written = entry.map(|entry| Logbook::of(Some(policy)).write(entry, &Who::of_this_process()));
+        if let Some(Err(error)) = written {
+            self.notes.push(error.to_string());
         }
+        self
+    }
+
+    fn print(mut self, output: &Output) -> anyhow::Result<Answer> {
         if output.is_json() {
             self.json["notes"] = json!(self.notes);
             output.print_json(&self.json)?;

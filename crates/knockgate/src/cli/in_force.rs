@@ -63,13 +63,18 @@ impl InForce {
 
     /// What a set has for an address on a list that rules add to.
     pub fn element_of(&self, timed: Timed, address: IpAddr) -> Element {
-        let kept = match address {
-            IpAddr::V4(_) => address,
-            IpAddr::V6(_) => truncate(address, timed.v6_bits),
-        };
-        match self.program[timed.pool].shared {
-            true => Element::tagged(kept, timed.tag.get()),
-            false => Element::of(kept),
-        }
+        element_of(&self.program, timed, address)
+    }
+}
+
+/// What a set has for an address on a list that a program's rules add to.
+pub fn element_of(program: &Program, timed: Timed, address: IpAddr) -> Element {
+    let kept = match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(_) => truncate(address, timed.v6_bits),
+    };
+    match program[timed.pool].shared {
+        true => Element::tagged(kept, timed.tag.get()),
+        false => Element::of(kept),
     }
 }

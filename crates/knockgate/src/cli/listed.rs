@@ -11,29 +11,36 @@ use knockgate_compiler::net::Family;
 use knockgate_compiler::program::{List, Program};
 use serde_json::{Value, json};
 
+use super::in_force::element_of;
+
+/// Who banned, where it was not a person.
+pub const BY_TRAP: &str = "a trap";
+
 /// Addresses, what they have, and for how long.
 #[derive(Debug)]
 pub struct Row {
-    first: IpAddr,
-    addresses: String,
+    pub first: IpAddr,
+    pub addresses: String,
     /// The door, the position or the list.
-    what: String,
+    pub what: String,
     /// Why, where somebody said so.
-    reason: Option<String>,
-    left_ms: Option<u64>,
+    pub reason: Option<String>,
+    pub left_ms: Option<u64>,
+    /// Milliseconds that it was to last, where that is known.
+    pub whole_ms: Option<u64>,
 }
 
 /// Rows of one kind.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Table {
     pub title: String,
     /// What the second column is, for programs.
-    column: &'static str,
-    rows: Vec<Row>,
+    pub column: &'static str,
+    pub rows: Vec<Row>,
     /// How many there are, if that is known.
-    total: Option<u64>,
+    pub total: Option<u64>,
     /// Whether there are more than these.
-    cut: bool,
+    pub cut: bool,
 }
 
 /// How many rows of a table are shown at most, and how full the sets are.
@@ -41,13 +48,20 @@ pub struct Table {
 pub struct Reader<'p> {
     program: &'p Program,
     most: usize,
+    /// Whose rows alone are wanted.
+    only: Option<IpAddr>,
     fill: BTreeMap<String, Fill>,
 }
 
 impl<'p> Reader<'p> {
     /// At most `most` rows of a kind.
     pub fn new(program: &'p Program, most: usize) -> anyhow::Result<Self> {
-        Ok(Self { program, most, fill: nft::fill()? })
+        Ok(Self { program, most, only: None, fill: nft::fill()? })
+    }
+
+    /// Of one source, if one is named: it is asked for, however many others there are.
+    pub fn only(self, source: Option<IpAddr>) -> Self {
+        Self { only: source, ..self }
     }
 
     /// How full each set is.
@@ -70,7 +84,11 @@ impl<'p> Reader<'p> {
         for family in Family::BOTH {
             let set = set_name(name, family);
             let room = self.most.saturating_sub(table.rows.len());
-            let (elements, more) = nft::some(&set, shape, room)?;
+            let (elements, more) = match self.only {
+                None => nft::some(&set, shape, room)?,
+                Some(source) if Family::of(source) == family => (self.of_source(name, &set, source)?, true),
+                Some(_) => (vec![], true),
+            };
             let known = self.fill.get(&set).and_then(|fill| fill.entries).map(u64::from);
             // What has expired counts until it is collected, but was not shown.
             let counted = if more { known } else { Some(elements.len() as u64) };
@@ -82,10 +100,25 @@ impl<'p> Reader<'p> {
                 what: what(&element),
                 reason: element.comment,
                 left_ms: element.left_ms,
+                whole_ms: element.whole_ms,
             }));
         }
         table.rows.sort_by_key(|row| (row.left_ms, row.first));
         Ok(())
+    }
+
+    /// What the set of a pool, a track or a managed list has for one source.
+    fn of_source(&self, name: &str, set: &str, source: IpAddr) -> anyhow::Result<Vec<Element>> {
+        if self.program.tracks().iter().any(|track| *track.name == *name) {
+            return Ok(nft::get(set, &Element::of(source))?.into_iter().collect());
+        }
+        let timed = self.program.lists().iter().filter_map(|list| list.timed);
+        let mut of_pool = timed.filter(|timed| *self.program[timed.pool].name == *name).peekable();
+        if of_pool.peek().is_none() {
+            return Ok(nft::holding(set, source)?.into_iter().collect());
+        }
+        let found = of_pool.map(|timed| nft::get(set, &element_of(self.program, timed, source)));
+        found.filter_map(Result::transpose).collect::<Result<_, _>>().map_err(Into::into)
     }
 
     /// Who is on the lists that share a pool.
@@ -132,7 +165,7 @@ impl<'p> Reader<'p> {
             self.read(&mut table, BANNED_BY_HAND, Shape::Intervals, |_| "hand".to_owned())?;
         }
         if self.has("banned") {
-            self.read(&mut table, "banned", Shape::Points, |_| "a trap".to_owned())?;
+            self.read(&mut table, "banned", Shape::Points, |_| BY_TRAP.to_owned())?;
         }
         Ok(table)
     }

@@ -87,6 +87,11 @@ impl Output {
         self.json
     }
 
+    /// Whether results have colours.
+    pub fn is_coloured(&self) -> bool {
+        AutoStream::new(io::stdout(), self.choice).current_choice() != ColorChoice::Never
+    }
+
     /// Whether a person watches standard error, so that progress is worth showing.
     pub fn is_watched(&self) -> bool {
         !self.json && io::stderr().is_terminal()

@@ -20,7 +20,7 @@ pub struct ConfirmOptions {
 pub struct RollbackOptions {}
 
 #[derive(Debug, Args)]
-pub struct WatchOptions {
+pub struct WatchdogOptions {
     /// The trial
     id: String,
 }
@@ -55,7 +55,7 @@ pub fn roll_back(_: &RollbackOptions, output: &Output) -> anyhow::Result<Answer>
     Ok(Answer::Fine)
 }
 
-pub fn watch(options: &WatchOptions) -> anyhow::Result<Answer> {
+pub fn watchdog(options: &WatchdogOptions) -> anyhow::Result<Answer> {
     trial::watch(&options.id);
     Ok(Answer::Fine)
 }
@@ -96,6 +96,11 @@ impl Trials {
     /// Whether a policy that should be taken back could not be.
     pub fn is_stuck(&self) -> bool {
         self.trouble.is_some()
+    }
+
+    /// The trial that runs, if one does.
+    pub fn running(&self) -> Option<&Running> {
+        self.running.as_ref()
     }
 
     pub fn as_text(&self) -> String {

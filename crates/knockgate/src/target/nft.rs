@@ -29,7 +29,7 @@ pub use elements::{Element, Shape, get, holding, put, replace, some, take, walk}
 use lock::Lock;
 pub use machine::{Doubt, doubts};
 pub use note::COMMENT;
-pub use state::{Applied, Saved};
+pub use state::{Applied, Saved, Stamp};
 pub use table::{Fill, counts, fill};
 use trial::Running;
 

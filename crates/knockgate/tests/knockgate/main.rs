@@ -33,3 +33,4 @@ mod traffic;
 mod trial;
 mod turns;
 mod units;
+mod watch;

@@ -54,7 +54,7 @@ fn without_root_it_says_so() {
     };
     let before = gateway.ruleset();
     for _ in ["with nothing there", "with a policy in force"] {
-        for arguments in [&["apply", "-"][..], &["remove"], &["status"]] {
+        for arguments in [&["apply", "-"][..], &["remove"], &["status"], &["watch"]] {
             let said = as_nobody(arguments).expect(2);
             assert!(said.stderr.contains("needs root; try again with sudo"), "{arguments:?}: {said:#?}");
         }

@@ -35,7 +35,7 @@ impl Owned {
     }
 
     fn kill_watchdog(&self) {
-        let watchdog = format!("{KNOCKGATE} watch {}", self.record()["id"].as_str().expect("an id"));
+        let watchdog = format!("{KNOCKGATE} watchdog {}", self.record()["id"].as_str().expect("an id"));
         self.gateway.must(&format!("kill -KILL $(pgrep -f -x '{watchdog}')"));
     }
 
@@ -339,7 +339,7 @@ fn where_systemd_runs_it_has_a_second_watchdog() {
     let words = wait_for("note", || fs::read_to_string(&noted).ok());
     let words: Vec<&str> = words.lines().collect();
     let end = words.iter().position(|word| *word == "--").expect("where its options end");
-    assert!(words[..end].contains(&"--on-active=13s") && words[end + 1..].contains(&"watch"), "{words:?}");
+    assert!(words[..end].contains(&"--on-active=13s") && words[end + 1..].contains(&"watchdog"), "{words:?}");
     // The first one is gone, as when the session is ended with all its processes.
     owned.kill_watchdog();
     assert!(!owned.works());

@@ -71,10 +71,22 @@ pub fn grant(options: &GrantOptions, output: &Output) -> anyhow::Result<Answer> 
     let entry = Entry::Granted { source: address, door: name.clone(), lasts: Some(lifetime), by: By::Hand };
     Told::done(format!("{address} may use door {name} for {lifetime}"), json)
         .logged(entry)
-        .print(policy, output)
+        .recorded(policy)
+        .print(output)
+}
+
+impl RevokeOptions {
+    /// At every door.
+    pub fn of(address: IpAddr, cut: bool) -> Self {
+        Self { address, door: None, cut }
+    }
 }
 
 pub fn revoke(options: &RevokeOptions, output: &Output) -> anyhow::Result<Answer> {
+    revoked(options)?.print(output)
+}
+
+pub fn revoked(options: &RevokeOptions) -> anyhow::Result<Told> {
     let force = InForce::read()?;
     let policy = force.policy()?;
     let address = options.address;
@@ -108,7 +120,7 @@ pub fn revoke(options: &RevokeOptions, output: &Output) -> anyhow::Result<Answer
         told.notes.push("connections that have begun go on; --cut ends them".to_owned());
     }
     told.notes.extend(still_in(policy, address)?);
-    told.print(policy, output)
+    Ok(told.recorded(policy))
 }
 
 /// Takes a source off the lists of those who hold grants, of each length of which it holds none.

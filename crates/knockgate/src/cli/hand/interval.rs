@@ -66,7 +66,33 @@ pub fn allowed_holding(address: IpAddr) -> anyhow::Result<Option<Element>> {
     Ok(nft::holding(&set_name(ALLOWED_BY_HAND, Family::of(address)), address)?)
 }
 
+impl BanOptions {
+    /// Of whom, in the words of the command line, and for how long and why, where that is said.
+    pub fn of(who: &str, lifetime: Option<Lifetime>, reason: Option<&str>) -> Result<Self, String> {
+        let reason = reason.map(super::reason).transpose()?;
+        Ok(Self { who: network(who)?, terms: Terms { lifetime, reason }, force: false })
+    }
+}
+
+impl UnbanOptions {
+    /// Of whom, in the words of the command line.
+    pub fn of(who: &str) -> Result<Self, String> {
+        Ok(Self { who: network(who)? })
+    }
+}
+
+impl DisallowOptions {
+    /// Of whom, in the words of the command line.
+    pub fn of(who: &str) -> Result<Self, String> {
+        Ok(Self { who: network(who)? })
+    }
+}
+
 pub fn ban(options: &BanOptions, output: &Output) -> anyhow::Result<Answer> {
+    banned(options)?.print(output)
+}
+
+pub fn banned(options: &BanOptions) -> anyhow::Result<Told> {
     let force = InForce::read()?;
     let policy = force.policy()?;
     let who = options.who;
@@ -81,7 +107,7 @@ pub fn ban(options: &BanOptions, output: &Output) -> anyhow::Result<Answer> {
     told.notes.extend(still_in(&force, policy, who)?);
     told.notes
         .push("connections that have begun go on; `knockgate revoke ADDRESS --cut` ends them".to_owned());
-    told.print(policy, output)
+    Ok(told.recorded(policy))
 }
 
 pub fn allow(options: &AllowOptions, output: &Output) -> anyhow::Result<Answer> {
@@ -90,7 +116,9 @@ pub fn allow(options: &AllowOptions, output: &Output) -> anyhow::Result<Answer> 
     let (who, Terms { lifetime, reason }) = (options.who, &options.terms);
     let lifetime = lifetime.unwrap_or(LIFETIME);
     let entry = Entry::Allowed { source: who, lasts: Some(lifetime), reason: reason.clone() };
-    set_down(ALLOWED_BY_HAND, who, lifetime, reason.as_deref(), "allowed", entry)?.print(policy, output)
+    set_down(ALLOWED_BY_HAND, who, lifetime, reason.as_deref(), "allowed", entry)?
+        .recorded(policy)
+        .print(output)
 }
 
 /// Refuses to keep out who must never be.
@@ -273,12 +301,16 @@ fn lift(list: &str, who: Prefix) -> anyhow::Result<Lifted> {
 }
 
 pub fn disallow(options: &DisallowOptions, output: &Output) -> anyhow::Result<Answer> {
+    disallowed(options)?.print(output)
+}
+
+pub fn disallowed(options: &DisallowOptions) -> anyhow::Result<Told> {
     let force = InForce::read()?;
     let policy = force.policy()?;
     let who = options.who;
     let lifted = lift(ALLOWED_BY_HAND, who)?;
     let entry = Entry::Disallowed { source: who, count: lifted.gone.len() };
-    told_of(&lifted, lifted.gone.len(), who, "allowed", entry).print(policy, output)
+    Ok(told_of(&lifted, lifted.gone.len(), who, "allowed", entry).recorded(policy))
 }
 
 fn told_of(lifted: &Lifted, count: usize, who: Prefix, word: &str, entry: Entry) -> Told {
@@ -296,6 +328,10 @@ fn told_of(lifted: &Lifted, count: usize, who: Prefix, word: &str, entry: Entry)
 }
 
 pub fn unban(options: &UnbanOptions, output: &Output) -> anyhow::Result<Answer> {
+    unbanned(options)?.print(output)
+}
+
+pub fn unbanned(options: &UnbanOptions) -> anyhow::Result<Told> {
     let force = InForce::read()?;
     let policy = force.policy()?;
     let lifted = lift(BANNED_BY_HAND, options.who)?;
@@ -305,7 +341,7 @@ pub fn unban(options: &UnbanOptions, output: &Output) -> anyhow::Result<Answer> 
     };
     let count = lifted.gone.len() + by_traps;
     let entry = Entry::Unbanned { source: options.who, count };
-    told_of(&lifted, count, options.who, "banned", entry).print(policy, output)
+    Ok(told_of(&lifted, count, options.who, "banned", entry).recorded(policy))
 }
 
 /// Takes back what traps did to these sources, and how many of them were banned.

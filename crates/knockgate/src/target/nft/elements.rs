@@ -43,6 +43,8 @@ pub struct Element {
     pub number: Option<u32>,
     /// Milliseconds that are left; `None` for one that stays.
     pub left_ms: Option<u64>,
+    /// Milliseconds that it was to last; `None` where that is not known, or for one that stays.
+    pub whole_ms: Option<u64>,
     /// What somebody noted with it.
     pub comment: Option<String>,
 }
@@ -50,7 +52,7 @@ pub struct Element {
 impl Element {
     /// An address.
     pub fn of(address: IpAddr) -> Self {
-        Self { first: address, last: address, number: None, left_ms: None, comment: None }
+        Self { first: address, last: address, number: None, left_ms: None, whole_ms: None, comment: None }
     }
 
     /// An address with the tag of a list.
@@ -395,11 +397,11 @@ impl Found {
         };
         let data = attributes.within(DATA).find(ONE);
         let number = tag.or(data).and_then(|bytes| Some(u32::from_ne_bytes(bytes.try_into().ok()?)));
-        let left_ms = attributes.long(EXPIRATION);
+        let (left_ms, whole_ms) = (attributes.long(EXPIRATION), attributes.long(TIMEOUT));
         let notes = attributes.find(USERDATA).unwrap_or_default();
         let comment = note(notes, COMMENT_NOTE).map(text);
         let length = note(notes, LENGTH_NOTE).and_then(|bytes| bytes.first().copied());
-        let element = Element { first, last: first, number, left_ms, comment };
+        let element = Element { first, last: first, number, left_ms, whole_ms, comment };
         Some(Self {
             element,
             length,

@@ -1,13 +1,17 @@
 //! What we note of an apply, beside what the kernel holds.
 
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use knockgate_compiler::backend::nft::{Ruleset, Set};
 use serde_json::{Value, json};
 
 use super::TargetError;
 use super::events::SOCKET;
-use super::files::{folder, lasting, read, remove, remove_folder, write};
+use super::files::{failed, folder, lasting, read, remove, remove_folder, write};
 use super::lock::{KEEPER, LOCK, Lock, SAVING, take_as};
 
 /// The policy or script that is in force.
@@ -34,6 +38,27 @@ pub struct Saved {
 const NOTE: &str = "applied";
 /// What was confirmed last, in the folder that outlives a restart.
 const CONFIRMED: &str = "confirmed";
+
+/// Tells one note from another without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// When it was written.
+    pub at: SystemTime,
+    inode: u64,
+}
+
+impl Stamp {
+    /// That of the note of this namespace, if there is one.
+    pub fn read() -> Result<Option<Self>, TargetError> {
+        let path = folder()?.join(NOTE);
+        let found = fs::metadata(&path).and_then(|found| Ok((found.modified()?, found.ino())));
+        match found {
+            Ok((at, inode)) => Ok(Some(Self { at, inode })),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(&path, error)),
+        }
+    }
+}
 
 impl Applied {
     /// The policy that was applied last in this namespace, and the listing of its rules then.

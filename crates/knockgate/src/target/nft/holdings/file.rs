@@ -209,7 +209,7 @@ fn member(line: &str) -> Option<Member> {
         left => Some(left.parse().ok()?),
     };
     let comment = words.next().map(str::to_owned);
-    Some(Member { list, element: Element { first, last, number: None, left_ms, comment } })
+    Some(Member { list, element: Element { first, last, number: None, left_ms, whole_ms: None, comment } })
 }
 
 /// One address, or the first and last of several, of one family.
@@ -271,6 +271,7 @@ mod tests {
             last: last.parse().unwrap(),
             number: None,
             left_ms: Some(1000),
+            whole_ms: None,
             comment: None,
         };
         let why = Some("scans {all} day, says \u{e4}".to_owned());

@@ -39,7 +39,7 @@ pub(super) fn start(record: &Record) -> Result<ChildStdin, TargetError> {
     }
     // What a shell ignores stays ignored in what it becomes (`man 1p trap`).
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' HUP INT && exec \"$0\" watch \"$1\""]).arg(&program).arg(&record.id);
+    command.args(["-c", "trap '' HUP INT && exec \"$0\" watchdog \"$1\""]).arg(&program).arg(&record.id);
     command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(failed)?;
     let stdin = child.stdin.take().expect("piped");
@@ -59,7 +59,7 @@ fn ask_systemd(program: &std::path::Path, record: &Record) {
     let mut command = Command::new("systemd-run");
     command.args(["--quiet", "--collect", &format!("--unit=knockgate-trial-{}", record.id)]);
     command.args([&format!("--on-active={seconds}s"), "--timer-property=AccuracySec=1s", "--"]);
-    command.arg(program).args(["watch", &record.id]);
+    command.arg(program).args(["watchdog", &record.id]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     drop(command.spawn());
 }
