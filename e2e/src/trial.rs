@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use knockgate::lab::wire::{self, Heard};
 use knockgate::lab::{Gateway, LabError, Seen};
+use knockgate::target::nft as kernel;
 use knockgate_compiler::backend::nft;
 use knockgate_compiler::net::{Destination, Family, Packet, Payload, TcpFlags, truncate};
 use knockgate_compiler::program::{ListId, Program, State, Timed, TrackId};
@@ -126,7 +127,8 @@ enum Foretold {
     Vanished,
 }
 
-/// Plays `trace` in both. A ruleset that does not load is a disagreement too.
+/// Plays `trace` in both. A ruleset that does not load is a disagreement too. It counts, as those do that an
+/// apply loads.
 pub fn play(program: &Program, trace: &[Shot]) -> Result<Verdict, LabError> {
     let ruleset = nft::print_live(program).expect("a program of words that nftables has");
     let gateway = match world::gateway(&ruleset.text) {
@@ -142,6 +144,7 @@ pub fn play(program: &Program, trace: &[Shot]) -> Result<Verdict, LabError> {
         start: Instant::now(),
         redirects: HashMap::new(),
         taken: vec![],
+        refused: Refused::default(),
         coverage: Coverage::default(),
     };
     for (index, shot) in trace.iter().enumerate() {
@@ -168,7 +171,42 @@ struct Trial<'p> {
     redirects: HashMap<(IpAddr, Destination, Payload), SocketAddr>,
     /// When what was taken off a set or map.
     taken: Vec<(Taken, u64)>,
+    refused: Refused,
     coverage: Coverage,
+}
+
+/// Additions for which there was no room, by set, as the simulator knows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refused(BTreeMap<String, u64>);
+
+impl Refused {
+    /// Adds those of a packet of this family.
+    pub fn note(&mut self, program: &Program, family: Family, changes: &[Change]) {
+        for change in changes {
+            let memory = match change {
+                Change::Full(list) => program[*list].timed.map(|timed| &program[timed.pool].name),
+                Change::TrackFull(track) => Some(&program[*track].name),
+                _ => None,
+            };
+            let set = memory.map(|name| nft::set_name(name, family));
+            set.into_iter().for_each(|set| *self.0.entry(set).or_default() += 1);
+        }
+    }
+
+    /// How many there were.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// How what a kernel has counted differs.
+    pub fn differs(&self, gateway: &Gateway) -> Option<String> {
+        let mut counted = match gateway.namespace().run(kernel::refused) {
+            Ok(counted) => counted,
+            Err(error) => return Some(error.to_string()),
+        };
+        counted.retain(|_, count| *count > 0);
+        (counted != self.0).then(|| format!("the simulator refused {:?}, the kernel {counted:?}", self.0))
+    }
 }
 
 /// A key of a list or track.
@@ -275,6 +313,7 @@ impl Trial<'_> {
         let decision = self.simulator.play(sent, packet);
 
         self.count(&decision);
+        self.refused.note(self.program, packet.family(), &decision.changes);
         self.note_taken(packet.source, &decision.changes, sent);
         let foretold = self.foretold(packet, &decision);
         if !agrees(packet, foretold, &seen) {
@@ -343,7 +382,8 @@ impl Trial<'_> {
             }
             let simulated = self.simulated(from);
             let took = self.now().as_millis() - from.as_millis();
-            return Ok(match difference(&simulated, &kernel, took) {
+            let found = difference(&simulated, &kernel, took).or_else(|| self.refused.differs(&self.gateway));
+            return Ok(match found {
                 Some(what) => Verdict::Disagreed(Disagreement { at: end, what }),
                 None => {
                     self.coverage.elements += simulated.len() as u64;

@@ -170,7 +170,8 @@ pub struct Fill {
     pub packet: String,
     /// Entries that such a packet makes in it.
     pub entries: u32,
-    /// Packets a second that keep it full: `capacity / (stays * entries)`.
+    /// Packets a second that fill it: `capacity / ((stays + 1 s) * entries)`, for what has expired is collected
+    /// once a second.
     pub rate: f64,
     /// What is so while it is full.
     pub means: String,

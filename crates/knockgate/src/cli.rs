@@ -27,6 +27,7 @@ mod schema;
 mod shell;
 mod simulate;
 mod status;
+mod traffic;
 mod trial;
 mod watch;
 
@@ -169,8 +170,8 @@ enum Command {
     /// Show doors, grants and bans
     ///
     /// Show the policy in force, its doors, and which sources are granted, knocking, banned and allowed by
-    /// hand, until when and why; sets that are not empty, with how full they are; and what rules have counted
-    /// since they were loaded. Knocks are secrets and are not shown. Tell if somebody else has changed the
+    /// hand, until when and why; sets that are not empty, with how full they are and how many packets found no
+    /// room there; and what rules have counted since they were loaded, with `--rate` also in a second. Knocks are secrets and are not shown. Tell if somebody else has changed the
     /// rules since they were applied. Takes no longer however many sources are banned. Needs root.
     Status(status::Options),
     /// Watch doors, knocks, grants and bans as they come and go

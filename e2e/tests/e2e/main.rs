@@ -1,6 +1,7 @@
 //! The simulator against the kernel, and against what a policy says.
 
 mod cases;
+mod flood;
 mod kept;
 mod lab;
 mod properties;

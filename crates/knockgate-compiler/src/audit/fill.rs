@@ -1,7 +1,7 @@
 //! Which lists strangers can fill, and with how many packets a second.
 //!
 //! Each packet comes from a source of its own, as forged ones can. A list is full when as many entries
-//! are added in the time that one stays as it may have.
+//! are added in the time that one takes room as it may have.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -43,6 +43,10 @@ impl Memory {
         }
     }
 }
+
+/// Milliseconds for which an entry takes room after it has expired: the kernel collects once a second
+/// (nft_set_hash.c, `nft_rhash_gc`; `nft_set_gc_interval`).
+const COLLECTED_AFTER: u64 = 1000;
 
 /// Milliseconds of room that a packet takes of each memory: entries times how long they stay.
 type Taken = BTreeMap<Memory, Entries>;
@@ -100,6 +104,7 @@ fn fill(
     knocking: &[Memory],
 ) -> Option<Fill> {
     let stays = Lifetime::from_millis(entries.millis / u64::from(entries.count))?;
+    let room_taken = entries.millis + u64::from(entries.count) * COLLECTED_AFTER;
     let capacity = memory.capacity(program);
     let means = match knocking.contains(&memory) {
         true => "nobody new gets through the knocks until entries run out; grants and connections go on",
@@ -112,7 +117,7 @@ fn fill(
         stays,
         packet: packet.to_owned(),
         entries: entries.count,
-        rate: f64::from(capacity) * 1000.0 / entries.millis as f64,
+        rate: f64::from(capacity) * 1000.0 / room_taken as f64,
         means: means.to_owned(),
     })
 }

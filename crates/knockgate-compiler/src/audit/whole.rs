@@ -416,7 +416,7 @@ fn easily_filled(fill: &Fill) -> Option<Finding> {
         code: Code::EasilyFilled,
         risk: if fill.rate < EASILY { Risk::Medium } else { Risk::Low },
         says: format!(
-            "{} keep list {} full (packets to {}, each from another address): {}",
+            "{} fill list {} (packets to {}, each from another address): {}",
             rate(fill.rate),
             fill.list,
             fill.packet,

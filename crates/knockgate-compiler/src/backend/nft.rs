@@ -3,7 +3,9 @@
 //! - A timed list is a `dynamic,timeout` set per family. Lists that share a pool share its set,
 //!   whose second key is the list's tag; the tag is written `meta mark & 0x0 | TAG`, for nft 1.0.6
 //!   takes no constant in a concatenation. The mark itself is only read.
-//! - A list that people manage is an `interval,timeout` set per family, which is empty here.
+//! - A list that people manage is two sets per family, which are empty here: a hash of single sources,
+//!   as [`single_bits`] counts them, and an `interval,timeout` set of networks, for adding to a large
+//!   set of intervals takes long.
 //! - A track is a map per family from source to position. To look up a position together with a
 //!   port, it is put into the packet's mark, the only register that a rule can name; so a packet
 //!   that comes to a track's switch loses its own mark. In a program made from a policy such a
@@ -123,7 +125,8 @@ pub fn print(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
 }
 
 /// The same for a ruleset that is watched. What meets the conditions of a rule is counted, under the rule's
-/// [`Counted`]; of [`Verdict::Rescue`], what it lets in. What a rule adds or moves is told to who listens to
+/// [`Counted`]; of [`Verdict::Rescue`], what it lets in. Each addition to a set or map stands between two
+/// counters, and a full one lets nobody get to the second. What a rule adds or moves is told to who listens to
 /// the packet log of [`EVENTS`], as [`Told`].
 pub fn print_live(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
     checked(&Printer::new(program, true))
@@ -350,8 +353,10 @@ impl Printer<'_> {
                     sets.push(Set { name, key, data: None, fixed: true, size: None });
                 }
                 if let Some(capacity) = list.managed {
-                    let name = identifier(&list.name);
-                    sets.push(set(&name, address.to_owned(), None, Some(capacity.get())));
+                    for name in [static_name(&list.name, family), single_name(&list.name, family)] {
+                        let (key, size) = (address.to_owned(), Some(capacity.get()));
+                        sets.push(Set { name, key, data: None, fixed: false, size });
+                    }
                 }
             }
             for pool in self.program.pools() {
@@ -446,11 +451,7 @@ impl Printer<'_> {
         let mut bodies = String::new();
         for (index, rule) in chain.rules.iter().enumerate() {
             let counted = Counted { chain: id.index(), rule: index };
-            let about = if self.live {
-                comment(&format!("#{}.{} {}", counted.chain, counted.rule, rule.origin.what))
-            } else {
-                comment(&rule.origin.what)
-            };
+            let (about, aside) = self.comments(counted, rule);
             let body = numbered(chain, index);
             let conditions = self.conditions(rule);
             let mut actions = self.actions(rule, counted, &body);
@@ -462,10 +463,11 @@ impl Printer<'_> {
             if inline {
                 for condition in &conditions {
                     let fitting = actions.iter().filter(|action| action.fits(condition));
-                    let mut texts: Vec<String> = fitting.map(|action| action.text.clone()).collect();
+                    let mut texts: Vec<String> = fitting.map(|action| action.beside(condition.0)).collect();
                     self.count(rule, &mut texts);
-                    for text in texts {
-                        line(&mut rules, &condition.1.text, &text, &about);
+                    for (place, text) in texts.iter().enumerate() {
+                        let about = if place == 0 { &about } else { &aside };
+                        line(&mut rules, &condition.1.text, text, about);
                     }
                 }
                 continue;
@@ -478,7 +480,7 @@ impl Printer<'_> {
             }
             put(&mut bodies, format_args!("\tchain {body} {{\n"));
             for action in actions.iter().filter(|action| action.text != "return") {
-                line(&mut bodies, "", &action.text, &about);
+                line(&mut bodies, "", &action.beside(None), &aside);
             }
             bodies.push_str("\t}\n");
             names.push(body);
@@ -499,23 +501,39 @@ impl Printer<'_> {
         out.push_str("\t}\n");
     }
 
+    /// The comment of the first line for what meets a rule's conditions, and that of its other lines.
+    fn comments(&self, Counted { chain, rule: place }: Counted, rule: &Rule) -> (String, String) {
+        let what = &rule.origin.what;
+        if !self.live {
+            return (comment(what), comment(what));
+        }
+        let first = comment(&format!("#{chain}.{place} {what}"));
+        match rule.verdict {
+            // Those count whom they let in.
+            Some(Verdict::Rescue) => (first.clone(), first),
+            _ => (first, comment(&format!("+{chain}.{place} {what}"))),
+        }
+    }
+
     /// Where rules count, the first line for what meets the conditions does, or one of its own.
     fn count(&self, rule: &Rule, texts: &mut Vec<String>) {
         match texts.first_mut() {
             _ if !self.live || rule.verdict == Some(Verdict::Rescue) => {}
-            Some(first) => first.insert_str(0, "counter "),
-            None => texts.push("counter".to_owned()),
+            Some(first) if first.starts_with(COUNTER) => {}
+            Some(first) => first.insert_str(0, COUNTER),
+            None => texts.push(COUNTER.trim_end().to_owned()),
         }
     }
 
     /// The rule's conditions in nft's words: once when they say the same to both families, else
     /// for each family that they can hold in. Where a condition is one thing or another, there are
-    /// several, of which at most one holds whatever the rule's effects are.
+    /// several, of which at most one holds whatever the rule's effects are, unless nothing comes after.
     fn conditions(&self, rule: &Rule) -> Vec<(Option<Family>, Way)> {
+        let at_once = decides_at_once(rule);
         let of = |family: Family| {
             let any = vec![Way { text: String::new(), protocols: Protocols::ALL }];
             rule.when.iter().fold(any, |so_far, condition| {
-                let ways = self.ways(condition, family);
+                let ways = self.ways(condition, family, at_once);
                 let both = so_far.iter().flat_map(|before| ways.iter().filter_map(|way| before.and(way)));
                 both.collect()
             })
@@ -534,13 +552,14 @@ impl Printer<'_> {
         v4.chain(v6.into_iter().map(named(Family::V6))).collect()
     }
 
-    /// The ways in which a condition can hold for a packet of the family: none if it never does.
-    fn ways(&self, condition: &Condition, family: Family) -> Vec<Way> {
+    /// The ways in which a condition can hold for a packet of the family: none if it never does. Where the rule
+    /// decides over the packet `at_once`, several may hold.
+    fn ways(&self, condition: &Condition, family: Family, at_once: bool) -> Vec<Way> {
         let protocols = protocols(condition, family);
         match condition {
             Condition::Not(inner) => self.ways_not(inner, family),
             condition => {
-                let texts = self.condition(condition, family).into_iter();
+                let texts = self.condition(condition, family, at_once).into_iter();
                 texts.map(|text| Way { text, protocols }).collect()
             }
         }
@@ -580,7 +599,7 @@ impl Printer<'_> {
     }
 
     /// What says that a condition holds, in one way or several; nothing if it never does.
-    fn condition(&self, condition: &Condition, family: Family) -> Vec<String> {
+    fn condition(&self, condition: &Condition, family: Family, at_once: bool) -> Vec<String> {
         let ip = header(family);
         vec![match condition {
             Condition::Not(inner) => return self.negated(inner, family),
@@ -644,8 +663,10 @@ impl Printer<'_> {
                 Family::V4 => return vec![String::new()],
                 Family::V6 => "@nh,48,8 { 6, 17, 58 }".to_owned(),
             },
-            Condition::Listed(list) => return self.listed(*list, family, End::Source),
-            Condition::DestinationListed(list) => return self.listed(*list, family, End::Destination),
+            Condition::Listed(list) => return self.listed(*list, family, End::Source, at_once),
+            Condition::DestinationListed(list) => {
+                return self.listed(*list, family, End::Destination, at_once);
+            }
             // A program that has it is refused before.
             Condition::Opaque(_) => return vec![],
         }]
@@ -749,9 +770,9 @@ impl Printer<'_> {
 
     /// Whether the source or destination is on a list: among its fixed members or those that people
     /// added, or among those that rules added.
-    fn listed(&self, list: ListId, family: Family, end: End) -> Vec<String> {
+    fn listed(&self, list: ListId, family: Family, end: End, at_once: bool) -> Vec<String> {
         match self.memberships(list, family, end).as_slice() {
-            [(fixed, members), (key, set)] => {
+            [(fixed, members), (key, set)] if !at_once => {
                 vec![format!("{fixed} @{members}"), format!("{fixed} != @{members} {key} @{set}")]
             }
             ways => ways.iter().map(|(key, set)| format!("{key} @{set}")).collect(),
@@ -763,16 +784,14 @@ impl Printer<'_> {
         let List { name, fixed, timed, managed } = &self.program[list];
         let written = has(fixed, family) || managed.is_some();
         let fixed = written.then(|| (end.of(family), static_name(name, family)));
+        let single = managed.map(|_| (masked(end, family, single_bits(family)), single_name(name, family)));
         let timed = timed.map(|timed| (self.key(timed, family, end), self.pool(timed.pool, family)));
-        fixed.into_iter().chain(timed).collect()
+        fixed.into_iter().chain(single).chain(timed).collect()
     }
 
     fn key(&self, timed: Timed, family: Family, end: End) -> String {
         let Timed { pool, tag, v6_bits } = timed;
-        let address = match family {
-            Family::V6 if v6_bits < 128 => format!("{} & {}", end.of(family), v6_mask(v6_bits)),
-            _ => end.of(family),
-        };
+        let address = masked(end, family, v6_bits);
         if self.program[pool].shared { format!("{address} . meta mark & 0x0 | 0x{tag:08x}") } else { address }
     }
 
@@ -819,7 +838,7 @@ impl Printer<'_> {
         let (source, digit) = (End::Source.of(family), digit(family));
         let lifetime = timeout(RESCUED_FOR);
         let noted = format!("add @{RESCUED}{digit} {{ {source} . tcp sport timeout {lifetime} }}");
-        let counter = if self.live { "counter " } else { "" };
+        let counter = if self.live { COUNTER } else { "" };
         Action::of(family, format!("{source} . tcp dport @{RESCUE}{digit} {noted} {counter}accept"))
             .with(Protocols::of(Transport::Tcp))
     }
@@ -854,7 +873,8 @@ impl Printer<'_> {
                 let map = self.track(*track, family);
                 let (forget, number) = (forget(&map, &source), position.number());
                 let timeout = timeout(*lifetime);
-                Some(format!("{forget} add @{map} {{ {source} timeout {timeout} : 0x{number:08x} }}"))
+                let add = format!("{forget} add @{map} {{ {source} timeout {timeout} : 0x{number:08x} }}");
+                Some(self.counted(add))
             }
             Effect::Forget(track) => Some(forget(&self.track(*track, family), &source)),
         };
@@ -882,7 +902,13 @@ impl Printer<'_> {
             false => String::new(),
         };
         let (key, set) = (self.key(timed, family, end), self.pool(timed.pool, family));
-        Some(format!("{unless}{verb} @{set} {{ {key} timeout {} }}", timeout(lifetime)))
+        let add = format!("{verb} @{set} {{ {key} timeout {} }}", timeout(lifetime));
+        Some(unless + &self.counted(add))
+    }
+
+    /// An addition between two counters, where rules count: of attempts, and of those that found room.
+    fn counted(&self, addition: String) -> String {
+        if self.live { format!("{COUNTER}{addition} {}", COUNTER.trim_end()) } else { addition }
     }
 
     /// Before a source is put on a list that rules take sources off: away with what has expired but
@@ -1058,6 +1084,18 @@ impl Action {
         Self { text, ..self }
     }
 
+    /// Its text where a packet is known to be of this family, or of any. What begins with a counter counts its
+    /// own family alone.
+    fn beside(&self, known: Option<Family>) -> String {
+        let Self { family, text, .. } = self;
+        match family {
+            Some(family) if known.is_none() && text.starts_with(COUNTER) => {
+                format!("meta nfproto {} {text}", nfproto(*family))
+            }
+            _ => text.clone(),
+        }
+    }
+
     fn fits(&self, (family, way): &(Option<Family>, Way)) -> bool {
         let families = family.is_none() || self.family.is_none() || *family == self.family;
         families && self.protocols & way.protocols != Protocols::NONE
@@ -1082,6 +1120,14 @@ fn telling(told: Told, family: Family) -> String {
 const TOLD_A_SECOND: u32 = 20;
 /// How often it is told in a row, when many come at one moment.
 const TOLD_AT_ONCE: u32 = 40;
+
+/// What counts the packets that come as far as this in a line.
+const COUNTER: &str = "counter ";
+
+/// Whether nothing is done to what meets the rule's conditions but to accept or drop it.
+fn decides_at_once(rule: &Rule) -> bool {
+    rule.then.is_empty() && matches!(rule.verdict, Some(Verdict::Accept | Verdict::Drop))
+}
 
 /// What belongs to one rule of a chain is called so.
 fn numbered(chain: &Chain, index: usize) -> String {
@@ -1115,8 +1161,22 @@ fn static_name(list: &str, family: Family) -> String {
     format!("{}{}", identifier(list), digit(family))
 }
 
-/// The set or map that has a family's share of a pool or track, or of a list that people manage, by
-/// its name.
+/// The set of the single sources of a list that people manage.
+pub fn single_name(list: &str, family: Family) -> String {
+    format!("{}.single{}", identifier(list), digit(family))
+}
+
+/// The bits of a prefix that is a single source to a list that people manage: an IPv4 address, or the
+/// network that stands for an IPv6 address.
+pub fn single_bits(family: Family) -> u8 {
+    match family {
+        Family::V4 => 32,
+        Family::V6 => 64,
+    }
+}
+
+/// The set or map that has a family's share of a pool or track, or the networks of a list that people
+/// manage, by its name.
 pub fn set_name(name: &str, family: Family) -> String {
     format!("{name}{}", digit(family))
 }
@@ -1245,6 +1305,14 @@ fn forget(map: &str, source: &str) -> String {
     format!("delete @{map} {{ {source} : 0x0 }}")
 }
 
+/// An address as a key, of which IPv6 has so many bits.
+fn masked(end: End, family: Family, v6_bits: u8) -> String {
+    match family {
+        Family::V6 if v6_bits < 128 => format!("{} & {}", end.of(family), v6_mask(v6_bits)),
+        _ => end.of(family),
+    }
+}
+
 fn v6_mask(bits: u8) -> std::net::IpAddr {
     crate::net::truncate(std::net::Ipv6Addr::from_bits(u128::MAX).into(), bits)
 }
@@ -1298,23 +1366,67 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_people_manage_is_an_empty_set_of_intervals() {
+    fn a_list_that_people_manage_is_two_empty_sets_and_both_are_asked() {
         let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
         let list = builder.managed_list("by hand", NonZeroU32::MIN);
         let input = builder.chain("input", Some(Hook::Input));
-        for condition in [Condition::Listed(list), Condition::not_listed(list)] {
+        for (condition, verdict) in [
+            (Condition::Listed(list), None),
+            (Condition::Listed(list), Some(Verdict::Drop)),
+            (Condition::not_listed(list), Some(Verdict::Accept)),
+        ] {
             let origin = Origin { what: "test".into(), span: None };
-            let verdict = Some(Verdict::Accept);
             builder.rule(input, Rule { when: vec![condition], then: vec![], verdict, origin });
         }
-        let ruleset = print(&builder.seal().unwrap()).unwrap();
-        for (name, header) in [("by_hand4", "ip"), ("by_hand6", "ip6")] {
-            let set = ruleset.sets.iter().find(|set| set.name == name).unwrap();
-            assert!(!set.fixed && set.size == Some(1));
-            assert!(ruleset.text.contains(&format!("{header} saddr @{name} accept")), "{}", ruleset.text);
-            assert!(ruleset.text.contains(&format!("{header} saddr != @{name} accept")), "{}", ruleset.text);
+        let ruleset = print_live(&builder.seal().unwrap()).unwrap();
+        for (digit, address, network) in
+            [(4, "ip saddr", "ip saddr"), (6, "ip6 saddr", "ip6 saddr & ffff:ffff:ffff:ffff::")]
+        {
+            let [networks, singles] = [format!("by_hand{digit}"), format!("by_hand.single{digit}")];
+            for name in [&networks, &singles] {
+                let set = ruleset.sets.iter().find(|set| set.name == *name).unwrap();
+                assert!(!set.fixed && set.size == Some(1));
+            }
+            for line in [
+                format!("{address} @{networks} counter comment"),
+                // What is on both counts once.
+                format!("{address} != @{networks} {network} @{singles} counter comment"),
+                format!("{address} @{networks} counter drop"),
+                // What was on the other is gone.
+                format!("ipv{digit} {network} @{singles} counter drop"),
+                format!("{address} != @{networks} {network} != @{singles} counter accept"),
+            ] {
+                assert!(ruleset.text.contains(&line), "{line} is not in {}", ruleset.text);
+            }
         }
-        assert_eq!(ruleset.text.matches("size 1\n\t\tflags interval,timeout\n\t}").count(), 2);
+        for flags in ["interval", "dynamic"] {
+            assert_eq!(ruleset.text.matches(&format!("size 1\n\t\tflags {flags},timeout\n\t}}")).count(), 2);
+        }
+    }
+
+    #[test]
+    fn every_addition_stands_between_two_counters_and_its_rule_counts_once() {
+        let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
+        let pool = builder.pool("seen", NonZeroU32::MIN, false);
+        let list = builder.timed_list("seen", pool, 128);
+        let track = builder.track("progress", NonZeroU32::MIN);
+        let position = builder.position(track, "one", "one");
+        let input = builder.chain("input", Some(Hook::Input));
+        let lifetime = Lifetime::from_secs(1);
+        let add = Effect::Add { list, lifetime, expiry: Expiry::Refresh };
+        let step = Effect::Move { track, position, lifetime };
+        for then in [vec![add.clone()], vec![step.clone()], vec![add, step]] {
+            let origin = Origin { what: "test".into(), span: None };
+            let when = vec![Condition::Family(Family::V4), Condition::ToGateway];
+            builder.rule(input, Rule { when, then, verdict: Some(Verdict::Drop), origin });
+        }
+        let text = print_live(&builder.seal().unwrap()).unwrap().text;
+        let adding: Vec<&str> =
+            text.lines().filter(|line| line.contains(" add @") || line.contains("update @")).collect();
+        assert_eq!(adding.len(), 4, "{text}");
+        for line in adding {
+            assert_eq!(line.matches("counter").count(), 2, "{line}");
+        }
     }
 
     #[test]

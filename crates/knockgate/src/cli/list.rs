@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use clap::Args;
-use knockgate::target::nft;
+use knockgate::target::nft::{self, Managed};
 use knockgate_compiler::backend::nft::set_name;
 use knockgate_compiler::net::Family;
 use knockgate_compiler::program::{List, Program};
@@ -125,27 +125,31 @@ fn known(force: &InForce, address: IpAddr, output: &Output) -> anyhow::Result<An
 fn on_lists(force: &InForce, address: IpAddr) -> anyhow::Result<Vec<Fact>> {
     let mut facts = vec![];
     for list in force.program.lists() {
-        facts.extend(on_list(force, list, address)?);
+        facts.append(&mut on_list(force, list, address)?);
     }
     Ok(facts)
 }
 
-fn on_list(force: &InForce, list: &List, address: IpAddr) -> anyhow::Result<Option<Fact>> {
+fn on_list(force: &InForce, list: &List, address: IpAddr) -> anyhow::Result<Vec<Fact>> {
     let family = Family::of(address);
     if let Some(prefix) = list.fixed.iter().find(|prefix| prefix.contains(address)) {
-        return Ok(Some(Fact { what: format!("{}: {prefix}", list.name), reason: None, left_ms: None }));
+        return Ok(vec![Fact { what: format!("{}: {prefix}", list.name), reason: None, left_ms: None }]);
     }
     let found = match list.timed {
-        Some(timed) => nft::get(&force.set_of(timed, family), &force.element_of(timed, address))?,
-        None if list.managed.is_some() => nft::holding(&set_name(&list.name, family), address)?,
-        None => None,
+        Some(timed) => {
+            let element = nft::get(&force.set_of(timed, family), &force.element_of(timed, address))?;
+            element.into_iter().collect()
+        }
+        None if list.managed.is_some() => Managed::of(&list.name, family).holding(address)?,
+        None => vec![],
     };
-    Ok(found.map(|element| {
+    let facts = found.into_iter().map(|element| {
         let other = element.first != address || element.last != address;
         let with = if other { format!(": {}", element.addresses()) } else { String::new() };
         let what = format!("{}{with}", list.name);
         Fact { what, reason: element.comment, left_ms: element.left_ms }
-    }))
+    });
+    Ok(facts.collect())
 }
 
 fn on_tracks(program: &Program, address: IpAddr) -> anyhow::Result<Vec<Fact>> {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use knockgate::target::nft::{self, Element, Fill, Shape};
-use knockgate_compiler::backend::nft::set_name;
+use knockgate::target::nft::{self, Element, Fill, Managed, Shape};
+use knockgate_compiler::backend::nft::{set_name, single_name};
 use knockgate_compiler::lower::{ALLOWED_BY_HAND, BANNED_BY_HAND};
 use knockgate_compiler::net::Family;
 use knockgate_compiler::program::{List, Program};
@@ -73,41 +73,74 @@ impl<'p> Reader<'p> {
         Table { title: title.to_owned(), column, rows: vec![], total: Some(0), cut: false }
     }
 
-    /// Adds what a set of both families has to a table.
-    fn read(
-        &self,
-        table: &mut Table,
-        name: &str,
-        shape: Shape,
-        what: impl Fn(&Element) -> String,
-    ) -> anyhow::Result<()> {
+    /// Adds what a set of single addresses has to a table, in both families.
+    fn read(&self, table: &mut Table, name: &str, what: impl Fn(&Element) -> String) -> anyhow::Result<()> {
         for family in Family::BOTH {
             let set = set_name(name, family);
-            let room = self.most.saturating_sub(table.rows.len());
-            let (elements, more) = match self.only {
-                None => nft::some(&set, shape, room)?,
-                Some(source) if Family::of(source) == family => (self.of_source(name, &set, source)?, true),
-                Some(_) => (vec![], true),
+            let found = match self.only {
+                None => None,
+                Some(source) if Family::of(source) == family => Some(self.of_source(name, &set, source)?),
+                Some(_) => Some(vec![]),
             };
-            let known = self.fill.get(&set).and_then(|fill| fill.entries).map(u64::from);
-            // What has expired counts until it is collected, but was not shown.
-            let counted = if more { known } else { Some(elements.len() as u64) };
-            table.total = table.total.zip(counted).map(|(one, other)| one + other);
-            table.cut |= more;
-            table.rows.extend(elements.into_iter().map(|element| Row {
-                first: element.first,
-                addresses: element.addresses(),
-                what: what(&element),
-                reason: element.comment,
-                left_ms: element.left_ms,
-                whole_ms: element.whole_ms,
-            }));
+            self.add(table, &set, Shape::Points, found, &what)?;
         }
+        Ok(())
+    }
+
+    /// Adds what a list has that people manage.
+    fn managed(&self, table: &mut Table, list: &str, what: &str) -> anyhow::Result<()> {
+        let what = |_: &Element| what.to_owned();
+        for family in Family::BOTH {
+            let (networks, singles) = (set_name(list, family), single_name(list, family));
+            if let Some(source) = self.only {
+                let is_meant = Family::of(source) == family && self.has(list);
+                let found = if is_meant { Managed::of(list, family).holding(source)? } else { vec![] };
+                self.add(table, &networks, Shape::Intervals, Some(found), &what)?;
+                continue;
+            }
+            if self.has(list) {
+                self.add(table, &networks, Shape::Intervals, None, &what)?;
+            }
+            // Not in what was applied by an older version.
+            if self.fill.contains_key(&singles) {
+                self.add(table, &singles, Shape::Singles, None, &what)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what was found in a set, or else what there is room for.
+    fn add(
+        &self,
+        table: &mut Table,
+        set: &str,
+        shape: Shape,
+        found: Option<Vec<Element>>,
+        what: &dyn Fn(&Element) -> String,
+    ) -> anyhow::Result<()> {
+        let room = self.most.saturating_sub(table.rows.len());
+        let (elements, more) = match found {
+            Some(found) => (found, true),
+            None => nft::some(set, shape, room)?,
+        };
+        let known = self.fill.get(set).and_then(|fill| fill.entries).map(u64::from);
+        // What has expired counts until it is collected, but was not shown.
+        let counted = if more { known } else { Some(elements.len() as u64) };
+        table.total = table.total.zip(counted).map(|(one, other)| one + other);
+        table.cut |= more;
+        table.rows.extend(elements.into_iter().map(|element| Row {
+            first: element.first,
+            addresses: element.addresses(),
+            what: what(&element),
+            reason: element.comment,
+            left_ms: element.left_ms,
+            whole_ms: element.whole_ms,
+        }));
         table.rows.sort_by_key(|row| (row.left_ms, row.first));
         Ok(())
     }
 
-    /// What the set of a pool, a track or a managed list has for one source.
+    /// What the set of a pool or a track has for one source.
     fn of_source(&self, name: &str, set: &str, source: IpAddr) -> anyhow::Result<Vec<Element>> {
         if self.program.tracks().iter().any(|track| *track.name == *name) {
             return Ok(nft::get(set, &Element::of(source))?.into_iter().collect());
@@ -134,7 +167,7 @@ impl<'p> Reader<'p> {
         // A door that is gone leaves grants which nothing looks at any more.
         let named = |element: &Element| element.number.and_then(|number| names.get(&number)).copied();
         let what = |element: &Element| named(element).unwrap_or("(no such door any more)").to_owned();
-        self.read(table, pool, Shape::Points, what)
+        self.read(table, pool, what)
     }
 
     /// Who holds a grant of which door.
@@ -152,7 +185,7 @@ impl<'p> Reader<'p> {
                 track.positions.iter().map(|(position, what)| (position.number(), &**what)).collect();
             let found = |element: &Element| element.number.and_then(|number| positions.get(&number)).copied();
             let what = |element: &Element| found(element).unwrap_or("(no such knock any more)").to_owned();
-            self.read(&mut table, &track.name, Shape::Points, what)?;
+            self.read(&mut table, &track.name, what)?;
         }
         self.shared(&mut table, "stages", "stage ")?;
         Ok(table)
@@ -161,11 +194,9 @@ impl<'p> Reader<'p> {
     /// Who is banned, and by what.
     pub fn banned(&self) -> anyhow::Result<Table> {
         let mut table = self.table("banned", "by");
-        if self.has(BANNED_BY_HAND) {
-            self.read(&mut table, BANNED_BY_HAND, Shape::Intervals, |_| "hand".to_owned())?;
-        }
+        self.managed(&mut table, BANNED_BY_HAND, "hand")?;
         if self.has("banned") {
-            self.read(&mut table, "banned", Shape::Points, |_| BY_TRAP.to_owned())?;
+            self.read(&mut table, "banned", |_| BY_TRAP.to_owned())?;
         }
         Ok(table)
     }
@@ -173,9 +204,7 @@ impl<'p> Reader<'p> {
     /// Who is allowed by hand.
     pub fn allowed(&self) -> anyhow::Result<Table> {
         let mut table = self.table("allowed by hand", "by");
-        if self.has(ALLOWED_BY_HAND) {
-            self.read(&mut table, ALLOWED_BY_HAND, Shape::Intervals, |_| String::new())?;
-        }
+        self.managed(&mut table, ALLOWED_BY_HAND, "")?;
         Ok(table)
     }
 
@@ -192,7 +221,7 @@ impl<'p> Reader<'p> {
             let Some(timed) = list.timed else { continue };
             let mut table = self.table(&list.name, "set");
             let pool = &self.program[timed.pool].name;
-            self.read(&mut table, pool, Shape::Points, |_| String::new())?;
+            self.read(&mut table, pool, |_| String::new())?;
             tables.push(table);
         }
         Ok(tables)

@@ -1,23 +1,27 @@
 //! `knockgate status`.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use clap::Args;
-use knockgate::target::nft::{self, Applied, Count, Fill};
+use knockgate::target::nft::{self, Applied, Fill};
 use knockgate_compiler::policy::Policy;
 use knockgate_compiler::program::Program;
+use knockgate_compiler::time::Lifetime;
 use serde_json::{Value, json};
 
 use super::in_force::InForce;
 use super::listed::{Reader, Table};
 use super::output::{Answer, Output};
+use super::traffic::Traffic;
 use super::trial::Trials;
 
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(flatten)]
     rows: Rows,
+    /// Count packets for so long, as in 1s, and show how many came in a second
+    #[arg(long, value_name = "TIME")]
+    rate: Option<Lifetime>,
 }
 
 /// How much is shown.
@@ -45,33 +49,27 @@ struct Facts<'t> {
     changed: bool,
     trials: &'t Trials,
     doubts: Vec<String>,
-    /// The busiest first.
-    rules: Vec<(Box<str>, Count)>,
+    traffic: Traffic,
     fill: Vec<(String, Fill)>,
 }
 
 impl<'t> Facts<'t> {
-    fn of(program: &Program, reader: &Reader<'_>, trials: &'t Trials, changed: bool) -> anyhow::Result<Self> {
+    fn of(
+        program: &Program,
+        reader: &Reader<'_>,
+        trials: &'t Trials,
+        traffic: Traffic,
+        changed: bool,
+    ) -> anyhow::Result<Self> {
         let doubts = nft::doubts(program)?.iter().map(ToString::to_string).collect();
         let fill = reader.fill().map(|(name, fill)| (name.to_owned(), fill)).collect();
-        Ok(Self { changed, trials, doubts, rules: counts(program)?, fill })
+        Ok(Self { changed, trials, doubts, traffic, fill })
     }
-}
 
-/// What rules have counted, by what they are for.
-fn counts(program: &Program) -> anyhow::Result<Vec<(Box<str>, Count)>> {
-    let mut sums = BTreeMap::<Box<str>, Count>::new();
-    for (at, count) in nft::counts()? {
-        // Of other rules than these, which somebody else changed, nothing can be told.
-        let rule = program.chains().get(at.chain).and_then(|chain| chain.rules.get(at.rule));
-        let Some(rule) = rule else { continue };
-        let sum = sums.entry(rule.origin.what.clone()).or_default();
-        sum.packets += count.packets;
-        sum.bytes += count.bytes;
+    fn add_to(&self, status: &mut Value, most: usize) {
+        status["trial"] = self.trials.as_json();
+        self.traffic.add_to(status, &self.fill, most);
     }
-    let mut rules: Vec<_> = sums.into_iter().collect();
-    rules.sort_by_key(|(_, count)| std::cmp::Reverse(count.packets));
-    Ok(rules)
 }
 
 pub fn run(options: &Options, output: &Output) -> anyhow::Result<Answer> {
@@ -93,8 +91,10 @@ fn in_force(options: &Options, trials: &Trials, output: &Output) -> anyhow::Resu
     };
     let InForce { name, policy, program } = InForce::of(applied)?;
     let most = options.rows.most(output);
+    // What sets hold is read last: it is the quickest to change.
+    let traffic = Traffic::read(&program, options.rate)?;
     let reader = Reader::new(&program, most)?;
-    let facts = Facts::of(&program, &reader, trials, snapshot.fingerprint.is_none())?;
+    let facts = Facts::of(&program, &reader, trials, traffic, snapshot.fingerprint.is_none())?;
     match policy {
         Some(policy) => doors(&name, &policy, &reader, &facts, most, output)?,
         None => lists(&name, &reader.lists()?, &facts, most, output)?,
@@ -116,7 +116,7 @@ fn doors(
         facts.doubts.iter().for_each(|doubt| output.warn(doubt));
         let tables = [granted, knocking, banned, allowed].map(|table| table.text()).concat();
         let head = format!("policy {name} is in force\n{}{}", warned(facts.changed), table_of(policy, most));
-        output.print(&(head + &tables + &facts.text(most)))?;
+        output.print(&(head + &tables + &facts.traffic.text(&facts.fill, most)))?;
         return Ok(());
     }
     let doors = policy.doors().iter().take(most).map(|door| {
@@ -161,7 +161,7 @@ fn lists(
         facts.doubts.iter().for_each(|doubt| output.warn(doubt));
         let tables: String = tables.iter().map(Table::text).collect();
         let head = format!("script {name} is in force\n{}{tables}", warned(facts.changed));
-        output.print(&(head + &facts.text(most)))?;
+        output.print(&(head + &facts.traffic.text(&facts.fill, most)))?;
         return Ok(());
     }
     let lists = tables
@@ -175,55 +175,6 @@ fn lists(
     });
     facts.add_to(&mut status, most);
     Ok(output.print_json(&status)?)
-}
-
-impl Facts<'_> {
-    fn text(&self, most: usize) -> String {
-        let mut text = String::new();
-        let mut put = |line: std::fmt::Arguments<'_>| {
-            text.write_fmt(line).expect("a string takes all that memory holds");
-        };
-        let used = self.fill.iter().filter(|(_, fill)| fill.entries.is_none_or(|entries| entries > 0));
-        let used: Vec<_> = used.collect();
-        if !used.is_empty() {
-            put(format_args!("\n\x1b[1m{:<40} entries\x1b[0m\n", "sets that are not empty"));
-        }
-        for (name, fill) in used.iter().take(most) {
-            let number = |number: Option<u32>| number.map_or_else(|| "?".to_owned(), |n| n.to_string());
-            let (entries, capacity) = (number(fill.entries), number(fill.capacity));
-            let full = if is_full(*fill) { "; \x1b[33mfull: what comes now is not added\x1b[0m" } else { "" };
-            put(format_args!("  {name:<38} {entries} of {capacity}{full}\n"));
-        }
-        let counted = self.rules.iter().filter(|(_, count)| count.packets > 0);
-        let counted: Vec<_> = counted.take(most).collect();
-        if !counted.is_empty() {
-            put(format_args!(
-                "\n\x1b[1m{:<40} {:>12} {:>14}\x1b[0m\n",
-                "rules since they were loaded", "packets", "bytes"
-            ));
-        }
-        for (what, count) in counted {
-            put(format_args!("  {what:<38} {:>12} {:>14}\n", count.packets, count.bytes));
-        }
-        text
-    }
-
-    fn add_to(&self, status: &mut Value, most: usize) {
-        let fill = self.fill.iter().take(most);
-        let fill = fill.map(|(set, fill)| {
-            json!({ "set": set, "entries": fill.entries, "capacity": fill.capacity, "full": is_full(*fill) })
-        });
-        status["trial"] = self.trials.as_json();
-        status["sets"] = fill.collect();
-        let rules = self.rules.iter().take(most);
-        status["rules"] = rules
-            .map(|(what, count)| json!({ "rule": what, "packets": count.packets, "bytes": count.bytes }))
-            .collect();
-    }
-}
-
-fn is_full(fill: Fill) -> bool {
-    fill.entries.zip(fill.capacity).is_some_and(|(entries, capacity)| entries >= capacity)
 }
 
 fn warned(changed: bool) -> &'static str {

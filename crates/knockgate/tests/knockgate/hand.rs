@@ -166,6 +166,86 @@ fn bans_that_overlap_never_shorten_each_other() {
 }
 
 #[test]
+fn single_sources_and_networks_are_in_sets_of_their_own_and_stand_for_each_other() {
+    let Some(gateway) = gateway(&policy("10s", "")) else { return };
+    let kept = |set: &str| gateway.elements("set", set).len();
+    let sizes = || {
+        ["banned-by-hand.single4", "banned-by-hand4", "banned-by-hand.single6", "banned-by-hand6"].map(kept)
+    };
+    gateway.say("ban 198.51.100.7 --for 1h", 0);
+    gateway.say("ban 203.0.113.0/24 --for 1h", 0);
+    gateway.say("ban 2001:db8::7 --for 1h", 0);
+    gateway.say("ban 2001:db8:0:1::5/128 --for 1h", 0);
+    assert_eq!(sizes(), [1, 1, 1, 1]);
+    let known = |source: &str| gateway.json(&format!("list {source}"))["known"][0]["on"].clone();
+    assert_eq!(known("198.51.100.7"), "banned-by-hand");
+    assert_eq!(known("203.0.113.9"), "banned-by-hand: 203.0.113.0/24");
+    assert_eq!(known("2001:db8::99"), "banned-by-hand: 2001:db8::/64");
+    // An address of a network that is banned as a single source, and the other way round.
+    let said = gateway.say("ban 2001:db8::9/128 --for 1m", 0).stdout;
+    assert!(said.contains("already, with 2001:db8::/64"), "{said}");
+    gateway.say("ban 2001:db8:0:1::9 --for 1m", 2);
+    assert!(gateway.json("ban 2001:db8:0:1::9 --for 2h")["notes"][0].as_str().unwrap().contains("1 inside"));
+    assert_eq!(sizes(), [1, 1, 2, 0]);
+    let said = gateway.json("ban 2001:db8::/32 --for 3h");
+    assert!(said["notes"][0].as_str().unwrap().contains("2 inside"), "{said}");
+    assert_eq!(sizes(), [1, 1, 0, 1]);
+    gateway.say("unban 2001:db8::7", 1);
+    gateway.say("unban 2001:db8::/31", 0);
+    assert_eq!(gateway.json("unban 192.0.0.0/2")["taken_back"], 2, "one of each kind");
+    assert_eq!(sizes(), [0; 4]);
+}
+
+#[test]
+fn a_network_stands_for_all_single_sources_inside_it_however_they_are_looked_for() {
+    let Some(gateway) = gateway(&policy("10s", "")) else { return };
+    let sources: Vec<String> =
+        (0..300).map(|n| format!("198.51.{}.{} timeout 1h", 100 + n / 256, n % 256)).collect();
+    let elements = sources.join(", ");
+    gateway.must(&format!("nft add element inet knockgate banned-by-hand.single4 '{{ {elements} }}'"));
+    let note = |line: &str| gateway.json(line)["notes"][0].as_str().unwrap().to_owned();
+    // Most of 128 addresses are not there; 65,536 are more than all that are.
+    assert!(note("ban 198.51.101.0/25 --for 2h").contains("44 inside"));
+    assert!(note("ban 198.51.0.0/16 --for 3h").contains("257 inside"));
+    assert_eq!(gateway.sources("bans"), ["198.51.0.0/16"]);
+}
+
+/// The ruleset of a policy as it was when a list that people manage was one set.
+fn of_one_set(gateway: &Gateway, policy: &str) -> String {
+    let text = run(gateway.enter(KNOCKGATE).args(["compile", "-"]), policy).expect(0).stdout;
+    assert!(text.contains(".single"), "there are such sets");
+    let mut kept = String::new();
+    let mut within = false;
+    for line in text.lines() {
+        within |= line.starts_with("\tset ") && line.contains(".single");
+        if !within && !line.contains(".single") {
+            kept += &format!("{line}\n");
+        }
+        within &= line != "\t}";
+    }
+    kept
+}
+
+#[test]
+fn bans_are_kept_that_were_made_when_a_list_was_one_set() {
+    let text = policy("10s", "");
+    if !can_be_run(&NEEDED) {
+        return;
+    }
+    let gateway = Gateway::new();
+    run(gateway.enter("nft").args(["-f", "-"]), &of_one_set(&gateway, &text)).expect(0);
+    gateway.must("nft add element inet knockgate banned-by-hand4 '{ 198.51.100.7 timeout 1h, 203.0.113.0/24 timeout 1h }'");
+    gateway.apply(&text);
+    assert_eq!(gateway.sources("bans"), ["198.51.100.7", "203.0.113.0/24"]);
+    gateway.say("ban 198.51.100.7 --for 2h", 0);
+    assert_eq!(gateway.sources("bans"), ["203.0.113.0/24", "198.51.100.7"], "it is there once");
+    assert_eq!(gateway.elements("set", "banned-by-hand.single4").len(), 1, "and moved");
+    gateway.say("unban 198.51.100.7", 0);
+    gateway.say("unban 203.0.113.0/24", 0);
+    assert!(gateway.sources("bans").is_empty());
+}
+
+#[test]
 fn who_must_not_be_banned_is_not_unless_it_is_forced() {
     let text = format!("exempt = [\"203.0.113.1\"]\n{}", policy("10s", ""));
     let Some(gateway) = gateway(&text) else { return };
@@ -314,6 +394,44 @@ fn status_and_bans_take_no_longer_however_many_are_banned() {
     assert!(took < limit && changed < limit, "status {took:?}, ban and unban {changed:?}");
     gateway.must("nft insert rule inet knockgate input accept");
     gateway.say("status", 1);
+}
+
+#[test]
+fn status_tells_what_full_sets_refused_and_packets_a_second() {
+    let Some((gateway, peer)) = with_peer(&format!("sources = 16\n{}", policy("10m", ""))) else { return };
+    let full: Vec<String> = (0..16).map(|n| format!("192.0.2.{n} timeout 1h : 0x1")).collect();
+    let map = gateway.must("nft -t list maps inet");
+    let map = map.split_whitespace().find(|word| word.starts_with("progress")).expect("a track");
+    gateway.must(&format!("nft add element inet knockgate {map} '{{ {} }}'", full.join(", ")));
+    let set = |status: &Value| {
+        let sets = status["sets"].as_array().expect("sets");
+        sets.iter().find(|set| set["set"] == map).expect("the track").clone()
+    };
+    assert_eq!(set(&gateway.json("status"))["refused"], 0);
+    assert!(!connects(&peer, "10.9.0.2", 333));
+    let status = gateway.json("status");
+    assert_eq!((set(&status)["refused"].as_u64(), set(&status)["full"].as_bool()), (Some(1), Some(true)));
+    assert!(
+        status["packets"]["dropped"].as_u64() >= Some(1) && status["packets"]["over_s"].is_null(),
+        "{status}"
+    );
+    let said = gateway.say("status", 0).stdout;
+    assert!(
+        said.contains("full: what comes now is not added; 1 refused\n") && !said.contains("packets/s"),
+        "{said}"
+    );
+    let measured = thread::scope(|scope| {
+        let measured = scope.spawn(|| gateway.json("status --rate 1s"));
+        while !measured.is_finished() {
+            connects(&peer, "10.9.0.3", 333);
+        }
+        measured.join().expect("a status")
+    });
+    assert!(set(&measured)["refused_per_s"].as_f64() > Some(0.5), "{measured}");
+    assert!(measured["packets"]["dropped_per_s"].as_f64() > Some(0.5), "{measured}");
+    assert!((1.0..5.0).contains(&measured["packets"]["over_s"].as_f64().expect("a number")), "{measured}");
+    let said = gateway.say("status --rate 1s", 0).stdout;
+    assert!(said.contains("packets/s") && said.contains("0.0 accepted, 0.0 dropped, 0.0 rejected"), "{said}");
 }
 
 #[test]

@@ -165,7 +165,7 @@ pub fn exposed(exposed: &Exposed) -> String {
 /// How a list is filled, and what that means.
 pub fn fill(fill: &Fill) -> String {
     format!(
-        "{} entries of {}: kept full by {} of {}. {}",
+        "{} entries of {}: full at {} of {}. {}",
         whole(fill.capacity),
         fill.stays,
         rate(fill.rate),

@@ -6,8 +6,7 @@ use std::ops::ControlFlow;
 use clap::Args;
 use knockgate::logbook::{By, Entry};
 use knockgate::session;
-use knockgate::target::nft::{self, Element, Shape};
-use knockgate_compiler::backend::nft::set_name;
+use knockgate::target::nft::{self, Element, Kept, Managed, Shape};
 use knockgate_compiler::lower::{ALLOWED_BY_HAND, BANNED_BY_HAND, grant_list};
 use knockgate_compiler::net::{Family, Prefix};
 use knockgate_compiler::policy::Policy;
@@ -57,13 +56,10 @@ pub struct DisallowOptions {
     who: Prefix,
 }
 
-fn set_for(list: &str, who: Prefix) -> String {
-    set_name(list, who.family())
-}
-
-/// What holds an address of those that are allowed by hand.
+/// What holds an address of those that are allowed by hand, for longest.
 pub fn allowed_holding(address: IpAddr) -> anyhow::Result<Option<Element>> {
-    Ok(nft::holding(&set_name(ALLOWED_BY_HAND, Family::of(address)), address)?)
+    let all = Managed::of(ALLOWED_BY_HAND, Family::of(address)).holding(address)?;
+    Ok(all.into_iter().max_by_key(lasts))
 }
 
 impl BanOptions {
@@ -136,8 +132,8 @@ fn refuse_own(policy: &Policy, who: Prefix) -> anyhow::Result<()> {
             );
         }
     }
-    if let Some(element) = meeting(&set_for(ALLOWED_BY_HAND, who), who)?.first() {
-        let addresses = element.addresses();
+    if let Some(kept) = Managed::of(ALLOWED_BY_HAND, who.family()).meeting(who)?.first() {
+        let addresses = kept.element.addresses();
         anyhow::bail!("{addresses} is allowed by hand; `knockgate disallow` it first, or --force");
     }
     Ok(())
@@ -162,24 +158,6 @@ fn still_in(force: &InForce, policy: &Policy, who: Prefix) -> anyhow::Result<Opt
     Ok(None)
 }
 
-/// The elements of a set of intervals that have an address in common with a prefix. Of one address, no
-/// other is looked at.
-fn meeting(set: &str, who: Prefix) -> anyhow::Result<Vec<Element>> {
-    let wanted = Element::within(who);
-    let first = nft::holding(set, wanted.first)?;
-    if first.as_ref().is_some_and(|first| first.covers(&wanted)) || wanted.first == wanted.last {
-        return Ok(first.into_iter().collect());
-    }
-    let mut found = vec![];
-    nft::walk(set, Shape::Intervals, |element| {
-        if element.meets(&wanted) {
-            found.push(element);
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok(found)
-}
-
 /// Attempts at what others may change in between.
 const ATTEMPTS: usize = 5;
 
@@ -202,28 +180,28 @@ fn set_down(
     done: &str,
     entry: Entry,
 ) -> anyhow::Result<Told> {
-    let set = set_for(list, who);
+    let managed = Managed::of(list, who.family());
     let comment = reason.map(str::to_owned);
     let element = Element { comment, ..Element::within(who).lasting(lifetime.as_millis()) };
     let wanted = Wanted { who, element, done, entry };
     for _ in 0..ATTEMPTS {
-        // The usual case takes one transaction.
-        if nft::replace(&set, Shape::Intervals, &[], std::slice::from_ref(&wanted.element))? {
+        // The usual case.
+        if managed.add(who, &wanted.element)? {
             return Ok(wanted.told(lifetime));
         }
-        let there = meeting(&set, who)?;
+        let there = managed.in_the_way(who)?;
         if let Some(told) = wanted.within_another(&there)? {
             return Ok(told);
         }
         let inside = wanted.takes_the_place_of(&there)?;
-        if nft::replace(&set, Shape::Intervals, &there, std::slice::from_ref(&wanted.element))? {
+        if managed.replace(&there, who, &wanted.element)? {
             let mut told = wanted.told(lifetime);
             let note = || format!("it stands for {inside} inside it that were {done} before");
             told.notes.extend((inside > 0).then(note));
             return Ok(told);
         }
     }
-    anyhow::bail!("somebody else changes set `{set}` all the time; try again")
+    anyhow::bail!("somebody else changes list `{list}` all the time; try again")
 }
 
 impl Wanted<'_> {
@@ -238,12 +216,11 @@ impl Wanted<'_> {
     }
 
     /// What to say where a wider one holds it already, for as long at least.
-    fn within_another(&self, there: &[Element]) -> anyhow::Result<Option<Told>> {
+    fn within_another(&self, there: &[Kept]) -> anyhow::Result<Option<Told>> {
         let Self { who, done, element, .. } = self;
-        let [wider] = there else { return Ok(None) };
-        if !wider.covers(element) || element.covers(wider) {
-            return Ok(None);
-        }
+        let all = there.iter().map(|kept| &kept.element);
+        let wider = all.filter(|other| other.covers(element) && !element.covers(other));
+        let Some(wider) = wider.max_by_key(|wider| lasts(wider)) else { return Ok(None) };
         let (addresses, time) = (wider.addresses(), for_how_long(wider));
         anyhow::ensure!(
             outlasts(wider, element),
@@ -255,10 +232,11 @@ impl Wanted<'_> {
     }
 
     /// How many others it stands for; an error if it would shorten one.
-    fn takes_the_place_of(&self, there: &[Element]) -> anyhow::Result<usize> {
+    fn takes_the_place_of(&self, there: &[Kept]) -> anyhow::Result<usize> {
         let Self { who, done, element, .. } = self;
         let mut others = 0;
-        for other in there.iter().filter(|other| !other.covers(element) || !element.covers(other)) {
+        let all = there.iter().map(|kept| &kept.element);
+        for other in all.filter(|other| !other.covers(element) || !element.covers(other)) {
             let (addresses, time) = (other.addresses(), for_how_long(other));
             anyhow::ensure!(
                 element.covers(other),
@@ -274,30 +252,29 @@ impl Wanted<'_> {
     }
 }
 
-/// Whether the one lasts longer than the other.
-fn outlasts(one: &Element, other: &Element) -> bool {
-    one.left_ms.unwrap_or(u64::MAX) > other.left_ms.unwrap_or(u64::MAX)
+/// Milliseconds that are left, more than any for what stays.
+fn lasts(element: &Element) -> u64 {
+    element.left_ms.unwrap_or(u64::MAX)
 }
 
-/// What was taken off a list of intervals, and a wider one that stays.
+/// Whether the one lasts longer than the other.
+fn outlasts(one: &Element, other: &Element) -> bool {
+    lasts(one) > lasts(other)
+}
+
+/// How many entries were taken off a list, and a wider one that stays.
 struct Lifted {
-    gone: Vec<Element>,
+    gone: usize,
     wider: Option<Element>,
 }
 
 fn lift(list: &str, who: Prefix) -> anyhow::Result<Lifted> {
-    let (set, wanted) = (set_for(list, who), Element::within(who));
+    let (managed, wanted) = (Managed::of(list, who.family()), Element::within(who));
     let (gone, wider): (Vec<_>, Vec<_>) =
-        meeting(&set, who)?.into_iter().partition(|element| wanted.covers(element));
-    for some in gone.chunks(100) {
-        // One that has just ended by itself keeps the others.
-        if !nft::replace(&set, Shape::Intervals, some, &[])? {
-            for one in some {
-                nft::replace(&set, Shape::Intervals, std::slice::from_ref(one), &[])?;
-            }
-        }
-    }
-    Ok(Lifted { gone, wider: wider.into_iter().next() })
+        managed.meeting(who)?.into_iter().partition(|kept| wanted.covers(&kept.element));
+    managed.take(&gone)?;
+    let wider = wider.into_iter().map(|kept| kept.element).max_by_key(lasts);
+    Ok(Lifted { gone: gone.len(), wider })
 }
 
 pub fn disallow(options: &DisallowOptions, output: &Output) -> anyhow::Result<Answer> {
@@ -309,8 +286,8 @@ pub fn disallowed(options: &DisallowOptions) -> anyhow::Result<Told> {
     let policy = force.policy()?;
     let who = options.who;
     let lifted = lift(ALLOWED_BY_HAND, who)?;
-    let entry = Entry::Disallowed { source: who, count: lifted.gone.len() };
-    Ok(told_of(&lifted, lifted.gone.len(), who, "allowed", entry).recorded(policy))
+    let entry = Entry::Disallowed { source: who, count: lifted.gone };
+    Ok(told_of(&lifted, lifted.gone, who, "allowed", entry).recorded(policy))
 }
 
 fn told_of(lifted: &Lifted, count: usize, who: Prefix, word: &str, entry: Entry) -> Told {
@@ -339,7 +316,7 @@ pub fn unbanned(options: &UnbanOptions) -> anyhow::Result<Told> {
         Some(banned) => forgive(&force, banned, options.who)?,
         None => 0,
     };
-    let count = lifted.gone.len() + by_traps;
+    let count = lifted.gone + by_traps;
     let entry = Entry::Unbanned { source: options.who, count };
     Ok(told_of(&lifted, count, options.who, "banned", entry).recorded(policy))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use knockgate::metrics::{Exposition, Kind};
 use knockgate::target::nft::{self, Applied, Fill, Shape, trial};
-use knockgate_compiler::backend::nft::set_name;
+use knockgate_compiler::backend::nft::{set_name, single_name};
 use knockgate_compiler::lower::{ALLOWED_BY_HAND, BANNED_BY_HAND, grant_list};
 use knockgate_compiler::net::Family;
 use knockgate_compiler::policy::Policy;
@@ -96,7 +96,8 @@ fn label(made: Made, set: &str, at: usize) -> String {
 /// How many sources are on lists of a kind, in both families.
 fn sources(page: &mut Exposition, program: &Program, fill: &BTreeMap<String, Fill>) {
     let of_sets = |names: &[&str]| -> Option<u64> {
-        let sets = names.iter().flat_map(|name| Family::BOTH.map(|family| set_name(name, family)));
+        let both = |name| Family::BOTH.map(|family| [set_name(name, family), single_name(name, family)]);
+        let sets = names.iter().flat_map(|name| both(name).concat());
         let counts: Vec<u64> = sets.filter_map(|set| fill.get(&set)?.entries).map(u64::from).collect();
         (!counts.is_empty()).then(|| counts.iter().sum())
     };

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::ControlFlow;
 
-use knockgate_compiler::net::Prefix;
+use knockgate_compiler::backend::nft::single_bits;
+use knockgate_compiler::net::{Family, Prefix};
 use rustix::io::Errno;
 
 use super::netlink::{self, Attributes, Bytes, CREATE, Request};
@@ -119,6 +120,8 @@ fn last_of(prefix: Prefix) -> IpAddr {
 pub enum Shape {
     /// Single addresses, each with what belongs to it.
     Points,
+    /// Sources as lists count them that people manage: of IPv6, networks.
+    Singles,
     /// From one address to another.
     Intervals,
 }
@@ -137,6 +140,7 @@ pub fn walk(
             let Some(found) = Found::of(Attributes(element)) else { continue };
             let found = match shape {
                 Shape::Points => [Some(found.element), None],
+                Shape::Singles => [Some(found.element.whole()), None],
                 Shape::Intervals => pairs.add(found),
             };
             for element in found.into_iter().flatten() {
@@ -170,6 +174,13 @@ pub fn some(set: &str, shape: Shape, most: usize) -> Result<(Vec<Element>, bool)
     Ok((found, more))
 }
 
+/// What a set of single sources has for each of these, if it does.
+pub fn get_singles(set: &str, sources: impl Iterator<Item = IpAddr>) -> Result<Vec<Element>, TargetError> {
+    let requests = sources.map(|source| asking(set, &key(source, None)));
+    let found = netlink::ask_each(requests, element_in).map_err(|error| table::refused(set, error))?;
+    Ok(found.into_iter().map(|found| found.element.whole()).collect())
+}
+
 /// What a set has for this key, if it does.
 pub fn get(set: &str, wanted: &Element) -> Result<Option<Element>, TargetError> {
     let found = get_one(set, &key(wanted.first, wanted.number))?;
@@ -196,13 +207,18 @@ pub fn holding(set: &str, address: IpAddr) -> Result<Option<Element>, TargetErro
     Ok(found)
 }
 
-fn get_one(set: &str, key: &[u8]) -> Result<Option<Found>, TargetError> {
+fn asking(set: &str, key: &[u8]) -> Request {
     let wanted = Bytes::default().put_all(KEY, &Bytes::default().put(ONE, key));
-    let answer = netlink::ask(&request(GET, 0, set, &[wanted]), |message| {
-        let (_, element) = message.within(LIST_ELEMENTS).next()?;
-        Found::of(Attributes(element))
-    });
-    match answer {
+    request(GET, 0, set, &[wanted])
+}
+
+fn element_in(message: Attributes<'_>) -> Option<Found> {
+    let (_, element) = message.within(LIST_ELEMENTS).next()?;
+    Found::of(Attributes(element))
+}
+
+fn get_one(set: &str, key: &[u8]) -> Result<Option<Found>, TargetError> {
+    match netlink::ask(&asking(set, key), element_in) {
         Ok(found) => Ok(found),
         // A set that is missing is told by the same number, so it is looked for.
         Err(Errno::NOENT) if table::has_set(set)? => Ok(None),
@@ -210,19 +226,49 @@ fn get_one(set: &str, key: &[u8]) -> Result<Option<Found>, TargetError> {
     }
 }
 
+/// What is to be taken off a set, and put on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change<'c> {
+    pub(super) set: &'c str,
+    pub(super) shape: Shape,
+    pub(super) old: &'c [Element],
+    pub(super) new: &'c [Element],
+}
+
+impl Change<'_> {
+    fn written(&self, kind: u16, flags: u16, elements: &[Element]) -> Vec<Request> {
+        let written: Vec<Bytes> = elements.iter().flat_map(|element| element.written(self.shape)).collect();
+        written.chunks(AT_ONCE).map(|part| request(kind, flags, self.set, part)).collect()
+    }
+}
+
 /// Takes elements off a set and puts others on it, in one transaction. Says whether all that were to
 /// be taken off were there; otherwise nothing is changed.
 pub fn replace(set: &str, shape: Shape, old: &[Element], new: &[Element]) -> Result<bool, TargetError> {
-    let written = |elements: &[Element]| -> Vec<Bytes> {
-        elements.iter().flat_map(|element| element.written(shape)).collect()
-    };
-    let (gone, come) = (written(old), written(new));
-    let deletions = gone.chunks(AT_ONCE).map(|part| request(DELETE, 0, set, part));
-    let additions = come.chunks(AT_ONCE).map(|part| request(NEW, CREATE | netlink::EXCLUSIVE, set, part));
-    match netlink::change(&deletions.chain(additions).collect::<Vec<_>>()) {
+    change(&[Change { set, shape, old, new }])
+}
+
+/// The same with several sets.
+pub(super) fn change(changes: &[Change<'_>]) -> Result<bool, TargetError> {
+    let deletions = changes.iter().flat_map(|change| change.written(DELETE, 0, change.old));
+    let exclusive = CREATE | netlink::EXCLUSIVE;
+    let additions = changes.iter().flat_map(|change| change.written(NEW, exclusive, change.new));
+    let requests: Vec<Request> = deletions.chain(additions).collect();
+    let sets = || changes.iter().filter(|change| !change.old.is_empty() || !change.new.is_empty());
+    match netlink::change(&requests) {
         Ok(()) => Ok(true),
-        Err(Errno::NOENT | Errno::EXIST | Errno::NOTEMPTY) if table::has_set(set)? => Ok(false),
-        Err(error) => Err(table::refused(set, error)),
+        Err(Errno::NOENT | Errno::EXIST | Errno::NOTEMPTY) => {
+            for change in sets() {
+                if !table::has_set(change.set)? {
+                    return Err(table::refused(change.set, Errno::NOENT));
+                }
+            }
+            Ok(false)
+        }
+        Err(error) => {
+            let adding = sets().find(|change| !change.new.is_empty()).or_else(|| sets().next());
+            Err(table::refused(adding.map_or(NAME, |change| change.set), error))
+        }
     }
 }
 
@@ -349,6 +395,13 @@ impl Element {
         let end = (shape == Shape::Intervals).then(|| after(self.last)).flatten();
         let end = end.map(|end| keyed(&key(end, None)).put(FLAGS, &INTERVAL_END.to_be_bytes()));
         std::iter::once(element).chain(end).collect()
+    }
+
+    /// All addresses of the single source that begins with this one.
+    fn whole(self) -> Self {
+        let bits = single_bits(Family::of(self.first));
+        let prefix = Prefix::holding(self.first, bits).expect("no family has fewer bits");
+        Self { last: last_of(prefix), ..self }
     }
 
     fn open_ended(self) -> Self {

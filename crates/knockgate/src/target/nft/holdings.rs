@@ -12,9 +12,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use knockgate_compiler::backend::nft::{Counted, set_name};
+use knockgate_compiler::backend::nft::{Counted, set_name, single_bits, single_name};
 use knockgate_compiler::lower::BANNED_BY_HAND;
-use knockgate_compiler::net::{Family, truncate};
+use knockgate_compiler::net::{Family, Prefix, truncate};
 use knockgate_compiler::program::{List, Program};
 
 use super::files::{failed, folder, lasting, remove, write, write_by};
@@ -127,19 +127,26 @@ struct Place {
 }
 
 impl Place {
-    fn of(program: &Program, list: &List, family: Family) -> Self {
+    /// A list that people manage has two.
+    fn all(program: &Program, list: &List, family: Family) -> Vec<Self> {
         match list.timed {
             Some(timed) => {
                 let pool = &program[timed.pool];
                 let tag = pool.shared.then(|| timed.tag.get());
                 let set = set_name(&pool.name, family);
-                Self { set, shape: Shape::Points, tag, v6_bits: timed.v6_bits }
+                vec![Self { set, shape: Shape::Points, tag, v6_bits: timed.v6_bits }]
             }
             None => {
-                let set = set_name(&list.name, family);
-                Self { set, shape: Shape::Intervals, tag: None, v6_bits: 128 }
+                let of = |set, shape| Self { set, shape, tag: None, v6_bits: 128 };
+                let networks = of(set_name(&list.name, family), Shape::Intervals);
+                vec![of(single_name(&list.name, family), Shape::Singles), networks]
             }
         }
+    }
+
+    /// Whether this is where a member is kept.
+    fn fits(&self, member: &Element) -> bool {
+        self.shape != Shape::Singles || is_single(member)
     }
 
     /// A member as this set keeps it.
@@ -149,6 +156,13 @@ impl Place {
         let (first, last) = (kept(member.first), kept(member.last));
         Element { first, last, number: self.tag, ..member }
     }
+}
+
+/// Whether it is a source as lists count them that people manage.
+fn is_single(member: &Element) -> bool {
+    let bits = single_bits(Family::of(member.first));
+    let source = Prefix::holding(member.first, bits).map(Element::within);
+    source.is_some_and(|source| (source.first, source.last) == (member.first, member.last))
 }
 
 fn path() -> Option<PathBuf> {
@@ -197,7 +211,8 @@ fn sources(program: &Program, lists: &[&List]) -> Result<Vec<Source>, TargetErro
     let there = table::sets()?;
     let mut sources = BTreeMap::new();
     for (index, list) in lists.iter().enumerate() {
-        for Place { set, shape, tag, .. } in Family::BOTH.map(|family| Place::of(program, list, family)) {
+        let places = Family::BOTH.into_iter().flat_map(|family| Place::all(program, list, family));
+        for Place { set, shape, tag, .. } in places {
             if there.contains_key(&set) {
                 let source = sources.entry(set.clone());
                 let source = source.or_insert_with(|| Source { set, shape, lists: HashMap::new() });
@@ -319,7 +334,7 @@ fn put_all(
     let (begun, passed) = (Instant::now(), Stamp::now()?.since(&reader.head.saved));
     while let Some(Member { list, element }) = reader.member().map_err(|broken| broken.told(&path))? {
         let since = u64::try_from(begun.elapsed().as_millis()).unwrap_or_default();
-        let way = ways[list].as_ref().map(|way| way.of_family(Family::of(element.first)));
+        let way = ways[list].as_ref().and_then(|way| way.place(&element));
         match way.filter(|way| there.contains_key(&way.set)) {
             Some(way) => filling.take(way, element, passed.saturating_add(since))?,
             None => filling.returned.unwanted += 1,
@@ -330,7 +345,7 @@ fn put_all(
 
 /// Where the members of a saved list go.
 struct Way {
-    families: [Place; 2],
+    families: [Vec<Place>; 2],
 }
 
 impl Way {
@@ -338,12 +353,14 @@ impl Way {
     fn of(program: &Program, wanted: Wanted, name: &str) -> Option<Self> {
         let list = program.lists().iter().find(|list| *list.name == *name)?;
         let is_wanted = wanted.has(Kind::of(program, list)?);
-        is_wanted.then(|| Self { families: Family::BOTH.map(|family| Place::of(program, list, family)) })
+        is_wanted.then(|| Self { families: Family::BOTH.map(|family| Place::all(program, list, family)) })
     }
 
-    fn of_family(&self, family: Family) -> &Place {
+    /// Where a member goes.
+    fn place(&self, member: &Element) -> Option<&Place> {
         let [v4, v6] = &self.families;
-        if family == Family::V4 { v4 } else { v6 }
+        let places = if Family::of(member.first) == Family::V4 { v4 } else { v6 };
+        places.iter().find(|place| place.fits(member))
     }
 }
 

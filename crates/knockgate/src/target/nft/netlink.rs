@@ -305,6 +305,41 @@ pub(super) fn ask<T>(
     }
 }
 
+/// Questions that are asked together: the refusals of as many fit into the memory that a socket has for answers.
+const TOGETHER: usize = 64;
+
+/// What the kernel answers to questions for one thing each, as `of` makes it, of those that are there.
+pub(super) fn ask_each<T>(
+    requests: impl Iterator<Item = Request>,
+    mut of: impl FnMut(Attributes<'_>) -> Option<T>,
+) -> Result<Vec<T>, Errno> {
+    let mut socket = Socket::open()?;
+    let mut found = vec![];
+    let mut requests = requests.peekable();
+    while requests.peek().is_some() {
+        let mut bytes = vec![];
+        let mut open = 0;
+        for request in requests.by_ref().take(TOGETHER) {
+            request.write(&mut bytes, ACK, 1, 0);
+            open += 1;
+        }
+        socket.send(&bytes)?;
+        while open > 0 {
+            for reply in socket.receive()? {
+                if reply.kind != ERROR {
+                    found.extend(of(reply.attributes()));
+                    continue;
+                }
+                match reply.outcome() {
+                    Ok(()) | Err(Errno::NOENT) => open -= 1,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Has something done that is no part of a transaction.
 pub(super) fn order(request: &Request) -> Result<(), Errno> {
     ask(request, |_| None::<()>).map(drop)

@@ -215,20 +215,26 @@ fn members_identity(set: &str) -> Result<u64, TargetError> {
     Ok(sums.into_iter().fold(0, u64::wrapping_add))
 }
 
+/// What `of` makes of each of our rules.
+pub(super) fn rules<T>(of: impl FnMut(Attributes<'_>) -> Option<T>) -> Result<Vec<T>, TargetError> {
+    all(GET_RULE, of)
+}
+
 /// What each rule has counted, of a ruleset that counts.
 pub fn counts() -> Result<BTreeMap<Counted, Count>, TargetError> {
     let mut counts = BTreeMap::<Counted, Count>::new();
     let counted = |rule: Attributes<'_>| {
         let of = Counted::of_comment(&comment(rule)?)?;
         let expressions = rule.within(RULE_EXPRESSIONS).map(|(_, expression)| Attributes(expression));
-        let count = expressions
+        let mut counters = expressions
             .filter(|expression| expression.name(EXPRESSION_NAME) == Some("counter"))
-            .map(|expression| expression.within(EXPRESSION_DATA))
-            .fold(Count::default(), |count, counter| Count {
-                packets: count.packets + counter.long(COUNTER_PACKETS).unwrap_or_default(),
-                bytes: count.bytes + counter.long(COUNTER_BYTES).unwrap_or_default(),
-            });
-        Some((of, count))
+            .map(|expression| expression.within(EXPRESSION_DATA));
+        let count = |counter: Attributes<'_>| Count {
+            packets: counter.long(COUNTER_PACKETS).unwrap_or_default(),
+            bytes: counter.long(COUNTER_BYTES).unwrap_or_default(),
+        };
+        // Further ones count additions.
+        Some((of, counters.next().map(count).unwrap_or_default()))
     };
     for (rule, count) in all(GET_RULE, counted)? {
         let sum = counts.entry(rule).or_default();
