@@ -11,10 +11,12 @@ test:
 	@scripts/setup test
 	@scripts/test
 
+# PART="packets floods" measures these alone; QUICK=1 takes less than three minutes. Only a run of
+# everything that is not quick, or one with WRITE=1, writes docs/benchmarks.md and its pictures.
 bench:
-	@scripts/setup test
-	@cargo build --quiet --release --package knockgate-bench
-	@target/release/bench
+	@scripts/setup bench
+	@cargo build --quiet --release --package knockgate --package knockgate-bench
+	@target/release/bench $(if $(QUICK),--quick) $(if $(PART),$(PART),$(if $(WRITE)$(if $(QUICK),,1),--write docs))
 
 fuzz:
 	@cargo run --quiet --profile fuzz --package knockgate-fuzz

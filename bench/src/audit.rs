@@ -9,38 +9,41 @@ use knockgate_compiler::frontend::{self, rsc};
 use knockgate_compiler::lower::lower;
 use knockgate_compiler::random::Rng;
 
-use crate::Spread;
+use crate::figure::Times;
+use crate::report::Report;
 
 const DOORS: usize = 100;
 const ROUNDS: usize = 7;
 
-pub fn run() -> anyhow::Result<()> {
-    println!("## Audit\n");
-    println!("Policies of {DOORS} doors of three knocks, with three traps; and a RouterOS script.\n");
-    println!("| what | time |\n|---|---|");
+pub fn run(report: &mut Report) -> anyhow::Result<()> {
+    report.heading("Audit");
+    report.line(&format!(
+        "Policies of {DOORS} doors of three knocks, with three traps; and a RouterOS script.\n"
+    ));
+    report.line("| what | time |\n|---|---|");
     for wrong in ["reset", "ignore", "cooldown 10s"] {
         let (policy, _) = frontend::toml::parse(&policy(wrong)?);
         let policy = policy.context("a policy")?;
         let program = lower(&policy);
-        let time = measure(&Subject { program: &program, policy: Some(&policy) });
-        println!("| `wrong = \"{wrong}\"` | {time} |");
+        let time = measure(report.rounds(ROUNDS), &Subject { program: &program, policy: Some(&policy) });
+        report.line(&format!("| `wrong = \"{wrong}\"` | {time} |"));
     }
     let script = script()?;
     let rules = script.lines().filter(|line| line.contains("chain=")).count();
     let reading = rsc::read(&script, &rsc::translate::Options::default());
     let program = reading.program.context("a program")?;
-    let time = measure(&Subject { program: &program, policy: None });
-    println!("| a script of {rules} rules, 20 doors in it | {time} |\n");
+    let time = measure(report.rounds(ROUNDS), &Subject { program: &program, policy: None });
+    report.line(&format!("| a script of {rules} rules, 20 doors in it | {time} |\n"));
     Ok(())
 }
 
-fn measure(subject: &Subject<'_>) -> Spread {
+fn measure(rounds: usize, subject: &Subject<'_>) -> Times {
     let time = |_| {
         let start = Instant::now();
         std::hint::black_box(audit(subject));
         start.elapsed()
     };
-    Spread::of((0..ROUNDS).map(time).collect())
+    Times::of((0..rounds).map(time).collect())
 }
 
 fn policy(wrong: &str) -> Result<String, std::fmt::Error> {

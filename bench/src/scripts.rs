@@ -5,31 +5,33 @@ use std::time::Instant;
 
 use knockgate_compiler::frontend::rsc::{self, translate};
 
-use crate::Spread;
+use crate::figure::Times;
+use crate::report::Report;
 
 const BYTES: usize = 10_000_000;
 const ROUNDS: usize = 7;
 
-pub fn run() -> anyhow::Result<()> {
+pub fn run(report: &mut Report) -> anyhow::Result<()> {
     let script = script()?;
-    println!("## RouterOS scripts\n");
-    println!("A script of ten million bytes, {} rules.\n", script.lines().count() - 1);
-    println!("| step | time |\n|---|---|");
-    let parse = measure(|| drop(std::hint::black_box(rsc::parse(&script))));
-    println!("| read it | {parse} |");
+    report.heading("RouterOS scripts");
+    report.line(&format!("A script of ten million bytes, {} rules.\n", script.lines().count() - 1));
+    report.line("| step | time |\n|---|---|");
+    let rounds = report.rounds(ROUNDS);
+    let parse = measure(rounds, || drop(std::hint::black_box(rsc::parse(&script))));
+    report.line(&format!("| read it | {parse} |"));
     let options = translate::Options::default();
-    let read = measure(|| drop(std::hint::black_box(rsc::read(&script, &options))));
-    println!("| read it, find its meaning and what is wrong with that | {read} |\n");
+    let read = measure(rounds, || drop(std::hint::black_box(rsc::read(&script, &options))));
+    report.line(&format!("| read it, find its meaning and what is wrong with that | {read} |\n"));
     Ok(())
 }
 
-fn measure(run: impl Fn()) -> Spread {
+fn measure(rounds: usize, run: impl Fn()) -> Times {
     let time = |_| {
         let start = Instant::now();
         run();
         start.elapsed()
     };
-    Spread::of((0..ROUNDS).map(time).collect())
+    Times::of((0..rounds).map(time).collect())
 }
 
 /// Knocks, a sequence of three for each hundred lists.

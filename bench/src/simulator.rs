@@ -10,6 +10,8 @@ use knockgate_compiler::net::{Destination, Packet, Payload, TcpFlags};
 use knockgate_compiler::sim::Simulator;
 use knockgate_compiler::time::Moment;
 
+use crate::report::Report;
+
 const PACKETS: u32 = 1_000_000;
 const ROUNDS: usize = 9;
 
@@ -21,19 +23,19 @@ const POLICY: &str = r#"
     opens = "22/tcp"
 "#;
 
-pub fn run() -> anyhow::Result<()> {
+pub fn run(report: &mut Report) -> anyhow::Result<()> {
     let (policy, _) = frontend::toml::parse(POLICY);
     let program = lower(&policy.context("the policy of the benchmark is sound")?);
-    println!("## Simulator\n");
-    println!("Packets a second on one core, through a door of three knocks with two traps.\n");
-    println!("| packets | a second (median) | a packet |\n|---|---|---|");
+    report.heading("Simulator");
+    report.line("Packets a second on one core, through a door of three knocks with two traps.\n");
+    report.line("| packets | a second (median) | a packet |\n|---|---|---|");
     for (what, packet) in [
         ("a sweep by one source", sweep as fn(u32) -> Packet),
         ("first knocks of ever new sources", flood),
         ("one owner knocking and connecting", owner),
     ] {
         let mut times = vec![];
-        for _ in 0..ROUNDS {
+        for _ in 0..report.rounds(ROUNDS) {
             let packets: Vec<Packet> = (0..PACKETS).map(packet).collect();
             let mut simulator = Simulator::new(&program);
             let start = Instant::now();
@@ -46,9 +48,12 @@ pub fn run() -> anyhow::Result<()> {
         times.sort_unstable();
         let median = times[times.len() / 2];
         let rate = f64::from(PACKETS) / median.as_secs_f64() / 1e6;
-        println!("| {what} | {rate:.1} million | {:.0?} |", Duration::from_nanos(nanos_each(median)));
+        report.line(&format!(
+            "| {what} | {rate:.1} million | {:.0?} |",
+            Duration::from_nanos(nanos_each(median))
+        ));
     }
-    println!();
+    report.line("");
     Ok(())
 }
 

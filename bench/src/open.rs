@@ -1,0 +1,134 @@
+//! From the last knock to the open door.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::figure::Spread;
+use crate::gate::{Gate, Kin};
+use crate::lane::Cable;
+use crate::owner::Owner;
+use crate::plot::{Bars, Group};
+use crate::report::Report;
+use crate::service::Service;
+
+const KINS: [Kin; 6] =
+    [Kin::Knockgate, Kin::ByHand, Kin::Recent, Kin::Knockd, Kin::Fwknopd, Kin::FwknopdPcap];
+
+/// Longer than anybody takes who lets people in at all.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A gate and what was measured of it, in milliseconds.
+struct Entry {
+    kin: Kin,
+    cable: Cable,
+    gate: Gate,
+    _service: Service,
+    let_in: Vec<f64>,
+    connected: Vec<f64>,
+}
+
+impl Entry {
+    fn new(kin: Kin) -> anyhow::Result<Self> {
+        let cable = Cable::new()?;
+        let service = Service::start(&cable)?;
+        let gate = Gate::open(kin, &cable)?;
+        Ok(Self { kin, cable, gate, _service: service, let_in: vec![], connected: vec![] })
+    }
+
+    /// Somebody who has not been here yet.
+    fn newcomer(&self) -> anyhow::Result<Owner> {
+        let number = u32::try_from(self.let_in.len() + self.connected.len() + 1)?;
+        let source = Ipv4Addr::from_bits(Ipv4Addr::new(10, 200, 0, 0).to_bits() + number);
+        Owner::at(&self.cable, source, self.gate.words(source)?)
+    }
+
+    fn round(&mut self) -> anyhow::Result<()> {
+        let nobody = || format!("{} let nobody in", self.kin.name());
+        let time = self.newcomer()?.until_let_in(PATIENCE)?.with_context(nobody)?;
+        self.let_in.push(millis(time));
+        Ok(())
+    }
+
+    fn connect(&mut self) -> anyhow::Result<()> {
+        let mut owner = self.newcomer()?;
+        owner.say_all(Duration::from_millis(1))?;
+        let nobody = || format!("{} let nobody in", self.kin.name());
+        let time = owner.connect(PATIENCE)?.with_context(nobody)?;
+        self.connected.push(millis(time));
+        Ok(())
+    }
+}
+
+pub fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+pub fn run(report: &mut Report) -> anyhow::Result<()> {
+    // Of those that no program lets in, of those that one does, and of connections.
+    let (many, some, few) = if report.quick { (50, 5, 2) } else { (400, 40, 15) };
+    let mut entries = KINS.into_iter().map(Entry::new).collect::<anyhow::Result<Vec<_>>>()?;
+    for round in 0..many {
+        for entry in entries.iter_mut().filter(|entry| round < some || !entry.kin.has_daemon()) {
+            entry.round()?;
+        }
+    }
+    for _ in 0..few {
+        entries.iter_mut().try_for_each(Entry::connect)?;
+    }
+    let spreads: Vec<_> = entries
+        .into_iter()
+        .map(|entry| (entry.kin, Spread::of(entry.let_in), Spread::of(entry.connected)))
+        .collect();
+    tell(report, &spreads, (many, some, few));
+    Ok(())
+}
+
+fn tell(report: &mut Report, spreads: &[(Kin, Spread, Spread)], (many, some, few): (u32, u32, u32)) {
+    report.heading("From the last knock to the open door");
+    report.line(&format!(
+        "Milliseconds. *Let in*: from before the last knock is sent until a datagram has been sent that is let in; \
+         they follow the knock at once, 20 µs apart ({many} rounds, {some} where a program opens the door). \
+         *Connected*: what a client waits that connects right after the last knock ({few} rounds); a SYN that \
+         finds the door closed is repeated by the client's kernel after a second.\n"
+    ));
+    report.line("| | let in, ms | to Knockgate | connected, ms |\n|---|---|---|---|");
+    let ours = spreads[0].1.median;
+    for (kin, let_in, connected) in spreads {
+        let ratio = let_in.median / ours;
+        report.line(&format!("| {} | {let_in} | {ratio:.2} | {connected} |", kin.name()));
+    }
+    report.line("");
+    let groups = |of: fn(&(Kin, Spread, Spread)) -> Spread| spreads.iter().map(|row| Some(of(row))).collect();
+    report.plot(
+        "open",
+        &Bars {
+            title: "From the last knock to the open door",
+            unit: "ms",
+            series: spreads.iter().map(|(kin, ..)| kin.name().to_owned()).collect(),
+            groups: vec![
+                Group { name: "let in".to_owned(), bars: groups(|row| row.1) },
+                Group { name: "connected".to_owned(), bars: groups(|row| row.2) },
+            ],
+            logarithmic: true,
+        },
+    );
+    let median = |wanted| spreads.iter().find(|(kin, ..)| *kin == wanted).map(|(_, let_in, _)| let_in.median);
+    if let (Some(hand), Some(knockd)) = (median(Kin::ByHand), median(Kin::Knockd)) {
+        let ratio = ours / hand;
+        report.target(
+            "last knock to open, to nftables by hand",
+            "at most 1.1",
+            &format!("{ratio:.2}"),
+            ratio <= 1.1,
+        );
+        let sooner = knockd / ours;
+        report.target(
+            "last knock to open, sooner than knockd",
+            "at least 1000 times",
+            &format!("{sooner:.0} times"),
+            sooner >= 1000.0,
+        );
+    }
+}
