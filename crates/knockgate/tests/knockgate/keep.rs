@@ -1,6 +1,6 @@
 //! `knockgate keep` on a machine of its own.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,9 @@ use serde_json::Value;
 
 use crate::events::{KNOCKS, POLICY, pair, send};
 use crate::gateway::Gateway;
+use crate::owner::Owned;
 use crate::program::{Ended, Folder, KNOCKGATE, LIMIT, run, wait_for};
+use crate::restart::Disk;
 
 /// A keeper that runs.
 struct Keeper {
@@ -96,7 +98,7 @@ fn rules_that_are_flushed_are_in_force_again_at_once() {
     println!("in force again after {took:?}: {}", keeper.said());
     assert!(took < Duration::from_secs(3), "{took:?}, on a machine that may be busy");
     keeper.wait_for("nft (process ");
-    keeper.wait_for("put in force again; grants and bans are gone");
+    keeper.wait_for("put in force again; lists were lost");
     assert_eq!(gateway.ruleset(), sound);
     assert!(gateway.is_sound());
     // The door works, and it is heard of.
@@ -119,7 +121,7 @@ fn what_was_changed_by_hand_is_put_right_and_grants_stay() {
     keeper.wait_for("put in force again");
     assert_eq!(gateway.must("nft -t -s list ruleset"), sound);
     assert_eq!(gateway.elements("set", "grants4").len(), 1);
-    assert_eq!(keeper.count("gone"), 0, "{}", keeper.said());
+    assert_eq!(keeper.count("lost"), 0, "{}", keeper.said());
 }
 
 #[test]
@@ -239,4 +241,48 @@ fn who_started_it_is_told_when_it_is_at_work() {
     let length = socket.recv(&mut said).expect("a word in time");
     assert_eq!(&said[..length], b"READY=1");
     UnixStream::connect(gateway.socket()).expect("it is at work by then");
+}
+
+#[test]
+fn what_was_saved_of_lists_is_back_after_a_flush() {
+    let Some(disk) = Disk::new("keep-lists") else { return };
+    let owned = Owned::new(disk.start());
+    owned.gateway.does("ban 198.51.100.9 --for 1h --reason scans");
+    owned.gateway.does("ban 198.51.100.128/25 --for 1h");
+    owned.gateway.does("save");
+    let keeper = Keeper::of(&owned.gateway);
+    flushed(&owned.gateway, &keeper);
+    keeper.wait_for("2 entries of lists were put back");
+    let bans = owned.gateway.does("list bans");
+    for part in ["198.51.100.9", "scans", "198.51.100.128/25"] {
+        assert!(bans.contains(part), "{part} in {bans}");
+    }
+    assert!(owned.gateway.is_sound());
+}
+
+#[test]
+fn what_packets_do_is_logged_and_counted_as_the_policy_says() {
+    let (log, metrics) = ("/run/happened.json", "/run/metrics.sock");
+    let policy = format!("{POLICY}\n[log]\nto = \"{log}\"\n\n[metrics]\nlisten = \"{metrics}\"\n");
+    let Some((gateway, peer)) = pair(&policy) else { return };
+    let _keeper = Keeper::of(&gateway);
+    send(&peer, "10.9.0.2", &KNOCKS);
+    send(&peer, "10.10.0.5", &[666, 4444]);
+    let lines = wait_for("log", || {
+        let text = gateway.sh(&format!("cat {log}")).stdout;
+        (text.contains("\"ban\"") && text.contains("\"knocks\"")).then_some(text)
+    });
+    let entries: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let of = |event: &str, by: &str| {
+        entries.iter().find(|entry| entry["event"] == event && entry["by"] == by).expect("an entry").clone()
+    };
+    assert_eq!(of("grant", "knocks")["source"], "10.9.0.2");
+    assert_eq!(of("ban", "trap")["source"], "10.10.0.5");
+    assert!(KNOCKS.iter().all(|port| !lines.contains(&port.to_string())), "{lines}");
+    let path = format!("/proc/{}/root{metrics}", gateway.pid());
+    let mut connection = UnixStream::connect(path).expect("keep listens");
+    connection.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.contains("\nknockgate_list_entries{list=\"banned\"} 1\n"), "{answer}");
 }
