@@ -83,20 +83,26 @@ struct Screen {
     child: Ended,
 }
 
+/// The program at a terminal, and both sides of that, ours first.
+fn at_a_terminal(gateway: &Gateway) -> (File, File, Ended) {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
+    grantpt(&ours).expect("a terminal of ours");
+    unlockpt(&ours).expect("a terminal to be used");
+    let name = ptsname(&ours, vec![]).expect("its name").into_string().expect("a plain name");
+    let theirs = OpenOptions::new().read(true).write(true).open(name).expect("its other side");
+    let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&theirs, size).expect("a terminal has a size");
+    let side = || Stdio::from(theirs.try_clone().expect("a side"));
+    let mut command = gateway.enter(KNOCKGATE);
+    command.arg("watch").env("TERM", "xterm-256color").env_remove("NO_COLOR");
+    let child = command.stdin(side()).stdout(side()).stderr(side()).spawn().expect("knockgate");
+    drop(command);
+    (File::from(ours), theirs, Ended(child))
+}
+
 impl Screen {
     fn open(gateway: &Gateway) -> Self {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-        grantpt(&ours).expect("a terminal of ours");
-        unlockpt(&ours).expect("a terminal to be used");
-        let name = ptsname(&ours, vec![]).expect("its name").into_string().expect("a plain name");
-        let theirs = OpenOptions::new().read(true).write(true).open(name).expect("its other side");
-        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&theirs, size).expect("a terminal has a size");
-        let side = || Stdio::from(theirs.try_clone().expect("a side"));
-        let mut command = gateway.enter(KNOCKGATE);
-        command.arg("watch").env("TERM", "xterm-256color").env_remove("NO_COLOR");
-        let child = command.stdin(side()).stdout(side()).stderr(side()).spawn().expect("knockgate");
-        let keys = File::from(ours);
+        let (keys, theirs, child) = at_a_terminal(gateway);
         let mut screen = keys.try_clone().expect("a side");
         let cells = Arc::new(Mutex::new(Cells::new()));
         let shown = Arc::clone(&cells);
@@ -111,7 +117,7 @@ impl Screen {
                 whole = rest;
             }
         });
-        Self { keys, theirs, cells, child: Ended(child) }
+        Self { keys, theirs, cells, child }
     }
 
     #[track_caller]
@@ -187,6 +193,20 @@ fn whoever_ends_it_from_outside_has_the_terminal_back() {
         kill_process(id, signal).expect("a child of ours");
         screen.ends();
     }
+}
+
+#[test]
+fn it_ends_with_its_terminal() {
+    let Some(owned) = owned() else { return };
+    let (mut ours, theirs, mut child) = at_a_terminal(&owned.gateway);
+    let mut seen = String::new();
+    while !seen.contains("quit") {
+        let mut bytes = [0; 4096];
+        let length = ours.read(&mut bytes).expect("it draws");
+        seen += &String::from_utf8_lossy(&bytes[..length]);
+    }
+    drop((ours, theirs));
+    wait_for("end", || child.0.try_wait().expect("a child of ours"));
 }
 
 #[test]

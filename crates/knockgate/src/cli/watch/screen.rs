@@ -1,10 +1,15 @@
 //! The view in a terminal, from the first key to the last.
 
+use std::io;
+use std::process;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
 
 use super::feed::Feed;
@@ -50,6 +55,7 @@ impl Screen {
 
     /// Until somebody quits or asks us to end. The terminal is as before then, also after a panic.
     pub fn run(mut self, stop: &Stop) -> anyhow::Result<()> {
+        end_with_the_terminal();
         let mut terminal = ratatui::try_init().context("taking the terminal")?;
         let watched = self.watch(&mut terminal, stop);
         ratatui::restore();
@@ -137,6 +143,17 @@ impl Screen {
         self.due = Instant::now() + self.interval;
         true
     }
+}
+
+/// Ends the program when its terminal is gone: whoever asks crossterm for a key of one that is gets no answer,
+/// and it reads on and on.
+fn end_with_the_terminal() {
+    thread::spawn(|| {
+        let stdout = io::stdout();
+        let mut terminal = [PollFd::new(&stdout, PollFlags::empty())];
+        while poll(&mut terminal, None) == Err(Errno::INTR) {}
+        process::exit(1)
+    });
 }
 
 fn now() -> Now {
