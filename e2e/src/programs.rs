@@ -180,6 +180,7 @@ impl<'r> Drafter<'r> {
             3 if rng.chance(20) => Condition::Redirected,
             3 if rng.chance(20) => Condition::Cut,
             18 if place == Place::Forward => Condition::DestinationListed(rng.pick(&self.lists)),
+            19 if rng.chance(40) => Condition::OnTrack(self.tracks[rng.below(self.tracks.len())].0),
             0 => Condition::From(interfaces(rng)),
             1 => Condition::Size(if rng.chance(50) { 0..=60 } else { 61..=84 }),
             2 | 3 => {

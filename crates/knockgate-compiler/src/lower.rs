@@ -4,8 +4,9 @@
 //! order: what does not come from outside; connections cut by hand; established ones; what keeps the
 //! link alive; allowed and granted sources to their services; sources banned by hand; public ports;
 //! who tries the policy out; banned sources; then traps and knocks, for packets that count as such;
-//! and the end, where everything else from outside vanishes, knocks too. `prerouting` and `forward`
-//! exist only for services on hosts behind.
+//! and the end, where everything else from outside vanishes, knocks too. Most packets of strangers go
+//! to ports that mean nothing, so one look-up by port comes first, and what costs more is asked only
+//! where it can make a difference. `prerouting` and `forward` exist only for services on hosts behind.
 
 mod knocks;
 mod meaning;
@@ -23,6 +24,8 @@ use crate::program::{
 };
 use crate::time::Lifetime;
 pub use meaning::{Meaning, What, meanings};
+
+use knocks::Machinery;
 
 /// The program of `policy`.
 pub fn lower(policy: &Policy) -> Program {
@@ -102,58 +105,123 @@ impl<'p> Lowering<'p> {
 
     fn input(&mut self) {
         let input = self.builder.chain("input", Some(Hook::Input));
-        self.preamble(input);
-        for (what, when) in link_upkeep() {
-            self.rule(input, always(what), when, vec![], Some(Verdict::Accept));
-        }
-        let services = self.services();
-        let to_gateway = vec![Condition::ToGateway];
-        self.rule(input, always("services behind doors"), to_gateway, vec![], Some(Verdict::Jump(services)));
-        let banned_by_hand = vec![Condition::Listed(self.banned_by_hand)];
-        self.rule(input, always("sources banned by hand"), banned_by_hand, vec![], Some(Verdict::Drop));
-        if !self.policy.public().is_empty() {
-            let public = vec![Condition::To(self.policy.public().clone())];
-            self.rule(input, always("public ports"), public, vec![], Some(Verdict::Accept));
-        }
-        let new = vec![Condition::State(States::of(&[State::New])), Condition::ToGateway];
-        self.rule(input, always("who tries this policy out"), new, vec![], Some(Verdict::Rescue));
-        let banned = self.policy.traps().map(|_| self.ban_list());
-        if let Some(banned) = banned {
-            let when = vec![Condition::Listed(banned)];
-            self.rule(input, always("banned sources"), when, vec![], Some(Verdict::Drop));
-        }
-        let counted = self.counted(banned);
-        for (what, when) in counts_as_knock(self.policy) {
-            self.rule(input, always(what), when, vec![], Some(Verdict::Jump(counted)));
-        }
+        self.pass_inside(input);
+        let known = self.known();
+        let states = vec![known_states()];
+        self.rule(input, always("packets of connections"), states, vec![], Some(Verdict::Jump(known)));
+        let ports = self.ports();
+        self.rule(input, always("what begins something"), vec![], vec![], Some(Verdict::Jump(ports)));
         self.rule(input, always("everything else from outside"), vec![], vec![], Some(Verdict::Drop));
     }
 
-    /// What comes from inside, and what belongs to a connection, is never looked at further.
-    fn preamble(&mut self, chain: ChainId) {
-        let inside = vec![Condition::From(self.policy.outside().to_vec()).negated()];
-        self.rule(chain, always("not from outside"), inside, vec![], Some(Verdict::Accept));
-        let cut = vec![Condition::Cut];
-        self.rule(chain, always("connections cut by hand"), cut, vec![], Some(Verdict::Drop));
-        let states = States::of(&[State::Established, State::Related]);
-        let known = vec![Condition::State(states)];
-        self.rule(chain, always("established connections"), known, vec![], Some(Verdict::Accept));
+    /// The chain for what belongs to no connection. Whoever sends to a port that means nothing here, and
+    /// whom no wrong knock can cost anything, comes back soon.
+    fn ports(&mut self) -> ChainId {
+        let ports = self.builder.chain("ports", None);
+        let machines = self.knocks();
+        let banned = self.policy.traps().map(|_| self.ban_list());
+        let knocking = self.knocking(&machines, banned);
+        let wrong = self.wrong(&machines, banned);
+        self.by_port(ports, knocking, wrong);
+        let over_v6 = self.over_v6();
+        let v6 = vec![Condition::Family(Family::V6)];
+        self.rule(ports, always("packets over IPv6"), v6, vec![], Some(Verdict::Jump(over_v6)));
+        self.rescue_early(ports, Family::V4);
+        if let Some(ping) = pings(self.policy) {
+            self.rule(ports, always("pings"), vec![ping], vec![], Some(Verdict::Jump(knocking)));
+        }
+        for condition in machines.into_iter().filter_map(|machine| machine.wrong).map(|wrong| wrong.heeds) {
+            let jump = Some(Verdict::Jump(wrong));
+            self.rule(ports, always("what may be a wrong knock"), vec![condition], vec![], jump);
+        }
+        ports
     }
 
-    /// What becomes of a packet that counts as a knock.
-    fn counted(&mut self, banned: Option<ListId>) -> ChainId {
-        let counted = self.builder.chain("counted", None);
+    fn over_v6(&mut self) -> ChainId {
+        let chain = self.builder.chain("over-v6", None);
+        for (what, when) in neighbours() {
+            self.rule(chain, always(what), when, vec![], Some(Verdict::Accept));
+        }
+        self.rescue_early(chain, Family::V6);
+        chain
+    }
+
+    fn rescue_early(&mut self, chain: ChainId, family: Family) {
+        self.rescue(chain, vec![Condition::Family(family), Condition::not_listed(self.banned_by_hand)]);
+    }
+
+    /// What comes from inside is never looked at further.
+    fn pass_inside(&mut self, chain: ChainId) {
+        let inside = vec![Condition::From(self.policy.outside().to_vec()).negated()];
+        self.rule(chain, always("not from outside"), inside, vec![], Some(Verdict::Accept));
+    }
+
+    /// Nor is what belongs to a connection.
+    fn known(&mut self) -> ChainId {
+        let chain = self.builder.chain("known", None);
+        let cut = vec![Condition::Cut];
+        self.rule(chain, always("connections cut by hand"), cut, vec![], Some(Verdict::Drop));
+        self.rule(chain, always("established connections"), vec![], vec![], Some(Verdict::Accept));
+        chain
+    }
+
+    fn rescue(&mut self, chain: ChainId, mut when: Vec<Condition>) {
+        when.extend([Condition::State(States::of(&[State::New])), Condition::ToGateway]);
+        self.rule(chain, always("who tries this policy out"), when, vec![], Some(Verdict::Rescue));
+    }
+
+    /// What becomes of a packet to a port of knocks or traps, but for its end: it is dropped like any
+    /// other.
+    fn knocking(&mut self, machines: &[Machinery], banned: Option<ListId>) -> ChainId {
+        let knocking = self.builder.chain("knocking", None);
+        self.guard(knocking, banned);
         if let Some((traps, banned)) = self.policy.traps().zip(banned) {
             let target = self.traps(traps, banned);
-            let fixed = [self.allow, self.exempt].into_iter().flatten();
-            let spared = fixed.chain([self.allowed_by_hand]).chain(self.guests.values().copied());
-            let when = spared.map(Condition::not_listed).collect();
-            self.rule(counted, made("traps", traps.span), when, vec![], Some(Verdict::Jump(target)));
+            for when in counts_as_knock(self.policy) {
+                let jump = Some(Verdict::Jump(target));
+                self.rule(knocking, made("traps", traps.span), when, vec![], jump);
+            }
         }
-        for chain in self.knocks() {
-            self.rule(counted, always("knocks"), vec![], vec![], Some(Verdict::Jump(chain)));
+        for machine in machines {
+            for when in counts_as_knock(self.policy) {
+                self.rule(knocking, always("knocks"), when, vec![], Some(Verdict::Jump(machine.chain)));
+            }
         }
-        counted
+        knocking
+    }
+
+    /// What becomes of a packet to any other port, but for its end. Coming here twice changes no more than
+    /// coming once. Pings that count have been in `knocking`.
+    fn wrong(&mut self, machines: &[Machinery], banned: Option<ListId>) -> ChainId {
+        let chain = self.builder.chain("wrong", None);
+        self.guard(chain, banned);
+        for wrong in machines.iter().filter_map(|machine| machine.wrong.as_ref()) {
+            let counts = counts_as_knock(self.policy).into_iter();
+            for mut when in counts.filter(|when| !when.contains(&Condition::Echo(None))) {
+                when.extend_from_slice(&wrong.when);
+                self.rule(chain, always(&wrong.what), when, vec![wrong.then.clone()], None);
+            }
+        }
+        chain
+    }
+
+    /// What is no knock, whatever port it is sent to, goes no further.
+    fn guard(&mut self, chain: ChainId, banned: Option<ListId>) {
+        self.keep_out(chain);
+        self.rescue(chain, vec![]);
+        if let Some(banned) = banned {
+            let when = vec![Condition::Listed(banned)];
+            self.rule(chain, always("banned sources"), when, vec![], Some(Verdict::Drop));
+        }
+        for condition in [Condition::State(States::of(&[State::New])), Condition::ToGateway] {
+            let origin = always("what counts as no knock");
+            self.rule(chain, origin, vec![condition.negated()], vec![], Some(Verdict::Return));
+        }
+    }
+
+    fn keep_out(&mut self, chain: ChainId) {
+        let banned_by_hand = vec![Condition::Listed(self.banned_by_hand)];
+        self.rule(chain, always("sources banned by hand"), banned_by_hand, vec![], Some(Verdict::Drop));
     }
 
     /// What is done for a source that has made all knocks of the door.
@@ -170,6 +238,17 @@ const ADDRESS: u8 = 128;
 /// IPv6 bits of a list of networks: who has one address of a /64 has them all (RFC 6177).
 const NETWORK: u8 = 64;
 
+/// The states of packets that belong to a connection.
+fn known_states() -> Condition {
+    Condition::State(States::of(&[State::Established, State::Related]))
+}
+
+/// Pings have no port by which they are told apart.
+fn pings(policy: &Policy) -> Option<Condition> {
+    let mut knocks = policy.doors().iter().flat_map(|door| door.sequence.knocks());
+    knocks.any(|knock| matches!(knock, Knock::Ping(_))).then_some(Condition::Echo(None))
+}
+
 fn always(what: &str) -> Origin {
     Origin { what: what.into(), span: None }
 }
@@ -185,16 +264,8 @@ fn knock_of(door: &Door, index: usize) -> Origin {
     made(what, steps[index].span)
 }
 
-/// What a link needs to stay up, which connection tracking does not know as related.
-fn link_upkeep() -> [(&'static str, Vec<Condition>); 4] {
-    let udp = |from, to| {
-        let port = |number| Port::new(number).expect("a port of DHCP");
-        let endpoint = Endpoint { transport: Transport::Udp, port: port(to) };
-        let sent_from = Condition::Ports(Transport::Udp, PortEnd::Source, vec![from..=from]);
-        [sent_from, Condition::To([endpoint].into())]
-    };
-    let prefix = |text: &str| text.parse::<Prefix>().expect("a prefix of the RFC");
-    let link_local = Condition::Source(vec![prefix("fe80::/10")]);
+/// What an IPv6 link needs to stay up, which connection tracking does not know as related.
+fn neighbours() -> [(&'static str, Vec<Condition>); 2] {
     [
         // RFC 4861, section 6.1 and 7.1: a hop limit of 255 shows that it never crossed a router.
         (
@@ -204,47 +275,52 @@ fn link_upkeep() -> [(&'static str, Vec<Condition>); 4] {
         // RFC 2710, section 3: queries have a link-local source and a hop limit of 1.
         (
             "IPv6 multicast listener queries",
-            vec![Condition::Icmp(Family::V6, 130..=130, 0..=0), Condition::HopLimit(1), link_local.clone()],
-        ),
-        // RFC 8415, section 7.2: servers answer a client's multicast from a link-local source.
-        ("DHCPv6 answers", udp(547, 546).into_iter().chain([link_local]).collect()),
-        // RFC 2131, section 4.1: a client without an address is answered by broadcast.
-        (
-            "DHCP answers",
-            udp(67, 68)
-                .into_iter()
-                .chain([Condition::Destination(vec![prefix("255.255.255.255")])])
-                .collect(),
+            vec![
+                Condition::Icmp(Family::V6, 130..=130, 0..=0),
+                Condition::HopLimit(1),
+                Condition::Source(vec![written("fe80::/10")]),
+            ],
         ),
     ]
 }
 
-/// Which packets count as knocks. Only protocols that a knock or a trap has are looked at, so that
-/// the rest of what a client sends never upsets a sequence.
-fn counts_as_knock(policy: &Policy) -> Vec<(&'static str, Vec<Condition>)> {
+/// Answers that give the gateway its addresses, and the ports that they are sent to.
+fn leases() -> [(&'static str, Endpoint, Vec<Condition>); 2] {
+    let udp =
+        |number| Endpoint { transport: Transport::Udp, port: Port::new(number).expect("a port of DHCP") };
+    let from = |number| Condition::Ports(Transport::Udp, PortEnd::Source, vec![number..=number]);
+    [
+        // RFC 8415, section 7.2: servers answer a client's multicast from a link-local source.
+        ("DHCPv6 answers", udp(546), vec![from(547), Condition::Source(vec![written("fe80::/10")])]),
+        // RFC 2131, section 4.1: a client without an address is answered by broadcast.
+        ("DHCP answers", udp(68), vec![from(67), Condition::Destination(vec![written("255.255.255.255")])]),
+    ]
+}
+
+fn written(text: &str) -> Prefix {
+    text.parse().expect("a prefix of the RFC")
+}
+
+/// Which packets count as knocks, of those that begin something with the gateway. Only protocols that
+/// a knock or a trap has are looked at, so that the rest of what a client sends never upsets a sequence.
+fn counts_as_knock(policy: &Policy) -> Vec<Vec<Condition>> {
     let knocks = || policy.doors().iter().flat_map(|door| door.sequence.knocks());
     let traps = || policy.traps().into_iter().flat_map(|traps| &traps.ports);
     let uses = |transport| {
         let on = |endpoint: &Endpoint| endpoint.transport == transport;
         knocks().any(|knock| matches!(knock, Knock::Port(endpoint) if on(&endpoint))) || traps().any(on)
     };
-    let new =
-        [Condition::State(States::of(&[State::New])), Condition::ToGateway, Condition::NoExtensionHeaders];
+    let handshake = TcpFlags::FIN.with(TcpFlags::SYN).with(TcpFlags::RST).with(TcpFlags::ACK);
+    let opening = Condition::Flags { mask: handshake, set: TcpFlags::SYN };
     let mut found = vec![];
     if uses(Transport::Tcp) {
-        let handshake = TcpFlags::FIN.with(TcpFlags::SYN).with(TcpFlags::RST).with(TcpFlags::ACK);
-        let opening = Condition::Flags { mask: handshake, set: TcpFlags::SYN };
-        found.push((
-            "TCP knocks",
-            [Condition::Transport(Transport::Tcp), opening].into_iter().chain(new.clone()).collect(),
-        ));
+        found.push(vec![Condition::Transport(Transport::Tcp), opening, Condition::NoExtensionHeaders]);
     }
     if uses(Transport::Udp) {
-        let udp = Condition::Transport(Transport::Udp);
-        found.push(("UDP knocks", std::iter::once(udp).chain(new.clone()).collect()));
+        found.push(vec![Condition::Transport(Transport::Udp), Condition::NoExtensionHeaders]);
     }
-    if knocks().any(|knock| matches!(knock, Knock::Ping(_))) {
-        found.push(("ping knocks", std::iter::once(Condition::Echo(None)).chain(new).collect()));
+    if pings(policy).is_some() {
+        found.push(vec![Condition::Echo(None), Condition::NoExtensionHeaders]);
     }
     found
 }

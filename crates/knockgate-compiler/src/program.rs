@@ -207,6 +207,8 @@ pub enum Condition {
     Listed(ListId),
     /// Its destination is on the list.
     DestinationListed(ListId),
+    /// Its source is on the track, at whatever position.
+    OnTrack(TrackId),
     /// Something that is not modelled, in the words of the rule's own language. The simulator takes
     /// it as never holding; a back end that does not know these words refuses the program.
     Opaque(Box<str>),

@@ -356,6 +356,9 @@ impl<'p> Simulator<'p> {
                 Destination::Other(address) => self.listed(*list, address, passage.now),
                 Destination::Gateway => false,
             },
+            Condition::OnTrack(track) => {
+                self.memory.position(*track, passage.packet.source, passage.now).is_some()
+            }
             _ => false,
         }
     }
@@ -497,7 +500,7 @@ impl<'a, 'p> Passage<'a, 'p> {
             },
             Condition::ToGateway => self.destination == Destination::Gateway,
             Condition::NoExtensionHeaders => !packet.extension_headers,
-            Condition::Listed(_) | Condition::DestinationListed(_) => return None,
+            Condition::Listed(_) | Condition::DestinationListed(_) | Condition::OnTrack(_) => return None,
             Condition::Opaque(_) => false,
         };
         Some(holds)

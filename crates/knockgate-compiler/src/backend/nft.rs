@@ -125,7 +125,7 @@ pub fn print(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
 }
 
 /// The same for a ruleset that is watched. What meets the conditions of a rule is counted, under the rule's
-/// [`Counted`]; of [`Verdict::Rescue`], what it lets in. Each addition to a set or map stands between two
+/// [`Counted`]; of [`Verdict::Rescue`], what it lets in; what only leads to other rules is counted there. Each addition to a set or map stands between two
 /// counters, and a full one lets nobody get to the second. What a rule adds or moves is told to who listens to
 /// the packet log of [`EVENTS`], as [`Told`].
 pub fn print_live(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
@@ -454,6 +454,10 @@ impl Printer<'_> {
             let (about, aside) = self.comments(counted, rule);
             let body = numbered(chain, index);
             let conditions = self.conditions(rule);
+            if rule.verdict == Some(Verdict::Rescue) && rule.then.is_empty() {
+                self.rescue_lines(&mut rules, &conditions, &about);
+                continue;
+            }
             let mut actions = self.actions(rule, counted, &body);
             actions.retain(|action| conditions.iter().any(|condition| action.fits(condition)));
             // A single action is the last thing its rule does, so it may break off. The arms of a
@@ -518,7 +522,7 @@ impl Printer<'_> {
     /// Where rules count, the first line for what meets the conditions does, or one of its own.
     fn count(&self, rule: &Rule, texts: &mut Vec<String>) {
         match texts.first_mut() {
-            _ if !self.live || rule.verdict == Some(Verdict::Rescue) => {}
+            _ if !self.live || rule.verdict == Some(Verdict::Rescue) || leads_on(rule) => {}
             Some(first) if first.starts_with(COUNTER) => {}
             Some(first) => first.insert_str(0, COUNTER),
             None => texts.push(COUNTER.trim_end().to_owned()),
@@ -544,7 +548,8 @@ impl Printer<'_> {
         }
         let named = |family| {
             move |way: Way| {
-                let text = format!("meta nfproto {} {}", nfproto(family), way.text);
+                let space = if way.text.is_empty() { "" } else { " " };
+                let text = format!("meta nfproto {}{space}{}", nfproto(family), way.text);
                 (Some(family), Way { text, ..way })
             }
         };
@@ -667,6 +672,7 @@ impl Printer<'_> {
             Condition::DestinationListed(list) => {
                 return self.listed(*list, family, End::Destination, at_once);
             }
+            Condition::OnTrack(track) => format!("{ip} saddr @{}", self.track(*track, family)),
             // A program that has it is refused before.
             Condition::Opaque(_) => return vec![],
         }]
@@ -761,6 +767,7 @@ impl Printer<'_> {
             },
             Condition::Listed(list) => return not_listed(*list, End::Source),
             Condition::DestinationListed(list) => return not_listed(*list, End::Destination),
+            Condition::OnTrack(track) => format!("{ip} saddr != @{}", self.track(*track, family)),
             // `Condition::negated` never makes the first; a program with the second is refused before.
             Condition::Not(_) | Condition::Opaque(_) => return vec![],
             // Told apart by protocol before.
@@ -832,15 +839,29 @@ impl Printer<'_> {
         actions
     }
 
+    /// Hardly anybody ever tries a ruleset out, so that is asked before the rule's conditions.
+    fn rescue_lines(&self, out: &mut String, conditions: &[(Option<Family>, Way)], about: &str) {
+        for family in Family::BOTH {
+            let action = self.noted(family);
+            for (_, way) in conditions.iter().filter(|condition| action.fits(condition)) {
+                line(out, &format!("{} {}", tries(family), way.text), &action.text, about);
+            }
+        }
+    }
+
     /// What cannot be noted is not let in: adding to a full set breaks the rule off. Whom it lets in is
     /// counted, not who might have been.
-    fn rescue(&self, family: Family) -> Action {
+    fn noted(&self, family: Family) -> Action {
         let (source, digit) = (End::Source.of(family), digit(family));
         let lifetime = timeout(RESCUED_FOR);
         let noted = format!("add @{RESCUED}{digit} {{ {source} . tcp sport timeout {lifetime} }}");
         let counter = if self.live { COUNTER } else { "" };
-        Action::of(family, format!("{source} . tcp dport @{RESCUE}{digit} {noted} {counter}accept"))
-            .with(Protocols::of(Transport::Tcp))
+        Action::of(family, format!("{noted} {counter}accept")).with(Protocols::of(Transport::Tcp))
+    }
+
+    fn rescue(&self, family: Family) -> Action {
+        let noted = self.noted(family);
+        Action { text: format!("{} {}", tries(family), noted.text), ..noted }
     }
 
     fn name(&self, chain: ChainId) -> String {
@@ -1127,6 +1148,18 @@ const COUNTER: &str = "counter ";
 /// Whether nothing is done to what meets the rule's conditions but to accept or drop it.
 fn decides_at_once(rule: &Rule) -> bool {
     rule.then.is_empty() && matches!(rule.verdict, Some(Verdict::Accept | Verdict::Drop))
+}
+
+/// Whether a rule that nobody wrote does nothing but send packets to rules that count them.
+fn leads_on(rule: &Rule) -> bool {
+    rule.origin.span.is_none()
+        && rule.then.is_empty()
+        && matches!(rule.verdict, Some(Verdict::Jump(_) | Verdict::Switch(_)))
+}
+
+/// Whether a packet is from where somebody tries a ruleset out.
+fn tries(family: Family) -> String {
+    format!("{} . th dport @{RESCUE}{} meta l4proto tcp", End::Source.of(family), digit(family))
 }
 
 /// What belongs to one rule of a chain is called so.

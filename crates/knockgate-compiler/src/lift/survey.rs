@@ -90,6 +90,8 @@ impl Walker<'_> {
                     }
                     always = false;
                 }
+                Condition::OnTrack(_) => always = false,
+                Condition::Not(inner) if matches!(**inner, Condition::OnTrack(_)) => always = false,
                 Condition::Destination(prefixes) if packet.hook == Hook::Forward => {
                     let [prefix] = prefixes[..] else { return None };
                     path.host = Some(prefix.network());

@@ -246,6 +246,7 @@ impl<'p> Walker<'p> {
                 standing.on.contains(list)
                     || standing.address.is_some_and(|a| fixed.iter().any(|prefix| prefix.contains(a)))
             }
+            Condition::OnTrack(track) => standing.at.contains_key(track),
             Condition::DestinationListed(_) if packet.to.is_none() => false,
             Condition::DestinationListed(_) => return None,
         };

@@ -18,8 +18,8 @@ use crate::program::{
 use crate::time::Lifetime;
 
 impl Lowering<'_> {
-    /// The chains that a packet goes through that counts as a knock.
-    pub(super) fn knocks(&mut self) -> Vec<ChainId> {
+    /// What a packet goes through that counts as a knock.
+    pub(super) fn knocks(&mut self) -> Vec<Machinery> {
         let mut resetting: BTreeMap<Option<Lifetime>, Vec<usize>> = BTreeMap::new();
         let mut keeping: BTreeMap<Option<Lifetime>, Vec<usize>> = BTreeMap::new();
         for (index, door) in self.policy.doors().iter().enumerate() {
@@ -53,7 +53,7 @@ impl Lowering<'_> {
 
     /// One track for all of `doors`, or several where their sequences interlock so much that a
     /// single one would have too many positions.
-    fn tracks(&mut self, name: &str, doors: &[usize], chains: &mut Vec<ChainId>) {
+    fn tracks(&mut self, name: &str, doors: &[usize], chains: &mut Vec<Machinery>) {
         let sequences: Vec<&Door> = doors.iter().map(|door| &self.policy.doors()[*door]).collect();
         match Machine::of(&sequences) {
             Some(machine) => chains.push(self.track(name, doors, &machine)),
@@ -65,7 +65,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn track(&mut self, name: &str, doors: &[usize], machine: &Machine) -> ChainId {
+    fn track(&mut self, name: &str, doors: &[usize], machine: &Machine) -> Machinery {
         let track = self.builder.track(name, self.policy.sources());
         let positions: HashMap<&Progress, Position> =
             machine.arms.keys().map(|progress| (progress, self.position(track, doors, progress))).collect();
@@ -99,8 +99,10 @@ impl Lowering<'_> {
         for (what, arms) in split_by_kind(first) {
             switch(what, arms);
         }
-        self.rule(chain, always("a wrong knock: reset"), vec![], vec![Effect::Forget(track)], None);
-        chain
+        let (what, then) = ("a wrong knock: reset", Effect::Forget(track));
+        self.rule(chain, always(what), vec![], vec![then.clone()], None);
+        let wrong = WrongKnock { heeds: Condition::OnTrack(track), what: what.into(), when: vec![], then };
+        Machinery { chain, wrong: Some(wrong) }
     }
 
     fn position(&mut self, track: TrackId, doors: &[usize], progress: &Progress) -> Position {
@@ -117,7 +119,7 @@ impl Lowering<'_> {
     }
 
     /// The chain for doors that keep their stages, with a cooldown or without.
-    fn staged(&mut self, cooldown: Option<Lifetime>, doors: &[usize], pool: PoolId) -> ChainId {
+    fn staged(&mut self, cooldown: Option<Lifetime>, doors: &[usize], pool: PoolId) -> Machinery {
         let name = match cooldown {
             Some(lifetime) => format!("cooldown-{lifetime}"),
             None => "ignore".to_owned(),
@@ -150,10 +152,10 @@ impl Lowering<'_> {
         for (what, switch) in split_by_kind(arms) {
             self.rule(chain, always(what), vec![], vec![], Some(Verdict::Switch(switch)));
         }
-        if let Some(penalty) = penalty {
-            self.punish(chain, &penalty);
+        if let Some(penalty) = &penalty {
+            self.punish(chain, penalty);
         }
-        chain
+        Machinery { chain, wrong: penalty.as_ref().map(Penalty::wrong_knock) }
     }
 
     fn stage_lists(&mut self, door: usize, pool: PoolId) -> Vec<ListId> {
@@ -204,11 +206,8 @@ impl Lowering<'_> {
     }
 
     fn punish(&mut self, chain: ChainId, penalty: &Penalty) {
-        let Penalty { lifetime, cooling, begun, done, .. } = *penalty;
-        let then = vec![Effect::Add { list: cooling, lifetime, expiry: Expiry::Refresh }];
-        let what = format!("a wrong knock: cooldown {lifetime}");
-        let when = vec![Condition::Listed(begun), Condition::not_listed(done)];
-        self.rule(chain, always(&what), when, then, None);
+        let WrongKnock { what, when, then, .. } = penalty.wrong_knock();
+        self.rule(chain, always(&what), when, vec![then], None);
     }
 
     /// One knock of one door: the next stage, or the grant.
@@ -244,6 +243,22 @@ impl Lowering<'_> {
     }
 }
 
+/// The chain of some doors' knocks.
+pub(super) struct Machinery {
+    pub(super) chain: ChainId,
+    /// What a packet to a port that no knock has does, if anything.
+    pub(super) wrong: Option<WrongKnock>,
+}
+
+/// What a wrong knock does.
+pub(super) struct WrongKnock {
+    /// The sources to which it may do something.
+    pub(super) heeds: Condition,
+    pub(super) what: Box<str>,
+    pub(super) when: Vec<Condition>,
+    pub(super) then: Effect,
+}
+
 /// What a wrong knock costs at doors with a cooldown.
 struct Penalty {
     lifetime: Lifetime,
@@ -256,6 +271,18 @@ struct Penalty {
     done: ListId,
     /// How long a source counts as having begun: the longest window.
     longest: Lifetime,
+}
+
+impl Penalty {
+    fn wrong_knock(&self) -> WrongKnock {
+        let Self { lifetime, cooling, begun, done, .. } = *self;
+        WrongKnock {
+            heeds: Condition::Listed(begun),
+            what: format!("a wrong knock: cooldown {lifetime}").into(),
+            when: vec![Condition::Listed(begun), Condition::not_listed(done)],
+            then: Effect::Add { list: cooling, lifetime, expiry: Expiry::Refresh },
+        }
+    }
 }
 
 /// The window of every knock but the first, where they are all the same.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Lowering, always, made};
+use super::{Lowering, always, known_states, leases, made};
 use crate::net::{Endpoint, Family, Prefix};
-use crate::policy::{Host, Service};
+use crate::policy::{Host, Knock, Policy, Service};
 use crate::program::{ChainId, Condition, Hook, ListId, Switch, Verdict};
 
 /// Who may use a service, and on whose behalf the rule stands.
@@ -20,24 +20,61 @@ impl<'p> Lowering<'p> {
         doors.flat_map(|(door, d)| d.services.iter().map(move |service| Way { door, service }))
     }
 
-    /// The chain for packets to the gateway that may be for a service on itself.
-    pub(super) fn services(&mut self) -> ChainId {
-        let services = self.builder.chain("services", None);
+    /// The rule of `ports` that leads packets on by the port that they are sent to. Ports of knocks and
+    /// traps lead to `knocking`, those of services to `wrong` for who may not use them.
+    pub(super) fn by_port(&mut self, ports: ChainId, knocking: ChainId, wrong: ChainId) {
+        let mut arms: BTreeMap<Endpoint, ChainId> = BTreeMap::new();
+        arms.extend(touched(self.policy).map(|endpoint| (endpoint, knocking)));
+        if !self.policy.public().is_empty() {
+            let public = self.public();
+            arms.extend(self.policy.public().iter().map(|endpoint| (*endpoint, public)));
+        }
+        for (endpoint, chain) in self.used() {
+            let next = arms.insert(endpoint, chain).unwrap_or(wrong);
+            self.rule(chain, always("others"), vec![], vec![], Some(Verdict::Jump(next)));
+        }
+        let switch = Some(Verdict::Switch(Switch::Port(arms)));
+        self.rule(ports, always("which port"), vec![], vec![], switch);
+    }
+
+    /// The chains of ports where some are let in. Who is not comes to the end.
+    fn used(&mut self) -> BTreeMap<Endpoint, ChainId> {
+        let mut arms = BTreeMap::new();
+        for (what, endpoint, when) in leases() {
+            let chain = self.builder.chain(&format!("to-{}", dashed(endpoint)), None);
+            self.rule(chain, always(what), when, vec![], Some(Verdict::Accept));
+            arms.insert(endpoint, chain);
+        }
         let mut by_port: BTreeMap<Endpoint, Vec<Way<'p>>> = BTreeMap::new();
         for way in self.ways().filter(|way| way.service.host == Host::Gateway) {
             by_port.entry(way.service.endpoint).or_default().push(way);
         }
-        let mut arms = BTreeMap::new();
+        let allowed = (!by_port.is_empty()).then(|| self.allowed());
         for (endpoint, ways) in by_port {
-            let chain = self.builder.chain(&format!("to-{}", dashed(endpoint)), None);
-            self.admit(chain, &ways, &[], Verdict::Accept);
-            arms.insert(endpoint, chain);
+            let made = || self.builder.chain(&format!("to-{}", dashed(endpoint)), None);
+            let chain = *arms.entry(endpoint).or_insert_with(made);
+            let listed = |list| vec![Condition::Listed(list), Condition::ToGateway];
+            self.granted(chain, &ways, &listed, &Verdict::Accept);
+            if let Some(allowed) = allowed {
+                self.rule(chain, always("allowed sources"), vec![], vec![], Some(Verdict::Jump(allowed)));
+            }
         }
-        if !arms.is_empty() {
-            let switch = Some(Verdict::Switch(Switch::Port(arms)));
-            self.rule(services, always("which service"), vec![], vec![], switch);
-        }
-        services
+        arms
+    }
+
+    fn public(&mut self) -> ChainId {
+        let public = self.builder.chain("public", None);
+        self.keep_out(public);
+        self.rule(public, always("public ports"), vec![], vec![], Some(Verdict::Accept));
+        public
+    }
+
+    /// The chain that lets those in who need no knock.
+    fn allowed(&mut self) -> ChainId {
+        let allowed = self.builder.chain("allowed", None);
+        let listed = |list| vec![Condition::Listed(list), Condition::ToGateway];
+        self.spared(allowed, &listed, &Verdict::Accept);
+        allowed
     }
 
     /// The chains for services on hosts behind, if there are any.
@@ -73,7 +110,7 @@ impl<'p> Lowering<'p> {
             let chain = self.builder.chain(&format!("via-{}", dashed(endpoint)), None);
             for (target, ways) in targets {
                 let family = Condition::Family(Family::of(target.ip()));
-                self.admit(chain, &ways, &[family], Verdict::Redirect(target));
+                self.admit(chain, &ways, &[family], &Verdict::Redirect(target));
             }
             arms.insert(endpoint, chain);
         }
@@ -83,7 +120,11 @@ impl<'p> Lowering<'p> {
 
     fn forward(&mut self) {
         let forward = self.builder.chain("forward", Some(Hook::Forward));
-        self.preamble(forward);
+        self.pass_inside(forward);
+        let cut = vec![Condition::Cut];
+        self.rule(forward, always("connections cut by hand"), cut, vec![], Some(Verdict::Drop));
+        let known = vec![known_states()];
+        self.rule(forward, always("established connections"), known, vec![], Some(Verdict::Accept));
         let behind = self.builder.chain("behind", None);
         self.rule(forward, always("hosts behind"), vec![], vec![], Some(Verdict::Jump(behind)));
         let mut by_port: BTreeMap<Endpoint, BTreeMap<IpAddr, Vec<Way<'p>>>> = BTreeMap::new();
@@ -97,7 +138,7 @@ impl<'p> Lowering<'p> {
             let chain = self.builder.chain(&format!("behind-{}", dashed(endpoint)), None);
             for (address, ways) in hosts {
                 let host = Condition::Destination(vec![Prefix::host(address)]);
-                self.admit(chain, &ways, std::slice::from_ref(&host), Verdict::Accept);
+                self.admit(chain, &ways, std::slice::from_ref(&host), &Verdict::Accept);
                 let origin = made(format!("everybody else to {endpoint} at {address}"), ways[0].service.span);
                 self.rule(chain, origin, vec![host], vec![], Some(Verdict::Drop));
             }
@@ -108,13 +149,27 @@ impl<'p> Lowering<'p> {
     }
 
     /// Rules that let allowed sources, and those each door granted, have `verdict`.
-    fn admit(&mut self, chain: ChainId, ways: &[Way<'p>], when: &[Condition], verdict: Verdict) {
-        let listed = |list: ListId| when.iter().cloned().chain([Condition::Listed(list)]).collect::<Vec<_>>();
+    fn admit(&mut self, chain: ChainId, ways: &[Way<'p>], when: &[Condition], verdict: &Verdict) {
+        let listed = |list| when.iter().cloned().chain([Condition::Listed(list)]).collect();
+        self.spared(chain, &listed, verdict);
+        self.granted(chain, ways, &listed, verdict);
+    }
+
+    fn spared(&mut self, chain: ChainId, listed: &dyn Fn(ListId) -> Vec<Condition>, verdict: &Verdict) {
         if let Some(allow) = self.allow {
             self.rule(chain, always("allowed sources"), listed(allow), vec![], Some(verdict.clone()));
         }
         let by_hand = listed(self.allowed_by_hand);
         self.rule(chain, always("sources allowed by hand"), by_hand, vec![], Some(verdict.clone()));
+    }
+
+    fn granted(
+        &mut self,
+        chain: ChainId,
+        ways: &[Way<'p>],
+        listed: &dyn Fn(ListId) -> Vec<Condition>,
+        verdict: &Verdict,
+    ) {
         let mut seen = BTreeSet::new();
         for way in ways.iter().filter(|way| seen.insert(way.door)) {
             let name = &self.policy.doors()[way.door].name;
@@ -123,6 +178,16 @@ impl<'p> Lowering<'p> {
             self.rule(chain, origin, listed(grant), vec![], Some(verdict.clone()));
         }
     }
+}
+
+/// Ports that knocks and traps have.
+fn touched(policy: &Policy) -> impl Iterator<Item = Endpoint> {
+    let knocks = policy.doors().iter().flat_map(|door| door.sequence.knocks());
+    let knocks = knocks.filter_map(|knock| match knock {
+        Knock::Port(endpoint) => Some(endpoint),
+        Knock::Ping(_) => None,
+    });
+    knocks.chain(policy.traps().into_iter().flat_map(|traps| traps.ports.iter().copied()))
 }
 
 /// `22-tcp`, for names of chains.

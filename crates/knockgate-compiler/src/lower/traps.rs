@@ -18,7 +18,7 @@ impl Lowering<'_> {
         self.builder.timed_list("banned", pool, NETWORK)
     }
 
-    /// The chain for packets that may touch a trap, of sources that may be banned.
+    /// The chain for packets that may touch a trap.
     pub(super) fn traps(&mut self, traps: &Traps, banned: ListId) -> ChainId {
         let chain = self.builder.chain("traps", None);
         let ban = self.ban(traps, banned);
@@ -35,6 +35,12 @@ impl Lowering<'_> {
             let touched = self.builder.timed_list(&format!("touched {endpoint}"), pool, NETWORK);
             self.touch(traps, arm, touched, &levels, ban);
             arms.insert(*endpoint, arm);
+        }
+        let fixed = [self.allow, self.exempt].into_iter().flatten();
+        let spared = fixed.chain([self.allowed_by_hand]).chain(self.guests.values().copied());
+        for list in spared.collect::<Vec<_>>() {
+            let when = vec![Condition::Listed(list)];
+            self.rule(chain, made("who is never banned", traps.span), when, vec![], Some(Verdict::Return));
         }
         let switch = Some(Verdict::Switch(Switch::Port(arms)));
         self.rule(chain, made("which trap", traps.span), vec![], vec![], switch);

@@ -48,7 +48,8 @@ fn gateway() -> Option<Gateway> {
 /// The tag of door `main` in `grants4`, as the ruleset has it.
 pub fn grant_tag(policy: &str) -> String {
     let text = run(&mut knockgate(&["compile", "-"]), policy).expect(0).stdout;
-    let rule = text.lines().find(|line| line.contains("@grants4 accept") && line.contains("door main"));
+    let lets_in = |line: &&str| line.contains("@grants4 ") && line.contains(" accept ");
+    let rule = text.lines().filter(lets_in).find(|line| line.contains("door main"));
     let rule = rule.unwrap_or_else(|| panic!("no rule of door main in {text}"));
     let tag = rule.split("0x0 | ").nth(1).and_then(|rest| rest.split(' ').next());
     tag.expect("a tag").to_owned()
@@ -240,7 +241,7 @@ fn what_was_changed_by_hand_is_reported_and_repaired() {
         "nft flush chain inet knockgate input",
         "nft flush chain inet knockgate about",
         "nft add element inet knockgate allow4 { 198.51.100.0/24 }",
-        "nft delete element inet knockgate services.1 { tcp . 22 }",
+        "nft delete element inet knockgate ports.1 { tcp . 22 }",
         "nft add set inet knockgate more '{ type ipv4_addr; }'",
         "nft add chain inet knockgate hooked '{ type filter hook input priority -300; policy drop; }'",
     ] {

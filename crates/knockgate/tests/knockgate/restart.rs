@@ -271,8 +271,9 @@ fn a_restore_that_was_killed_halfway_is_finished_by_the_next_one() {
     gateway.does("save");
     let saved = disk.text();
     // The rules are there, and some of the bans; one of them is newer.
-    gateway
-        .must("touch $(echo /run/knockgate/*/)holdings-due && nft flush set inet knockgate banned-by-hand.single4");
+    gateway.must(
+        "touch $(echo /run/knockgate/*/)holdings-due && nft flush set inet knockgate banned-by-hand.single4",
+    );
     gateway.does("ban 198.51.100.3 --for 5h");
     gateway.does("ban 198.51.100.4 --for 5h");
     assert!(gateway.does("save").contains("what was saved before stays"));

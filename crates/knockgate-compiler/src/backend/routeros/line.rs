@@ -59,7 +59,9 @@ impl Place {
             Condition::DestinationListed(_) => Self::DestinationListed,
             Condition::Opaque(words) => Self::Opaque(words.clone()),
             // Said by the menu, or not at all, so never part of a line.
-            Condition::Family(_) | Condition::NoExtensionHeaders => Self::Opaque("".into()),
+            Condition::Family(_) | Condition::NoExtensionHeaders | Condition::OnTrack(_) => {
+                Self::Opaque("".into())
+            }
         }
     }
 }

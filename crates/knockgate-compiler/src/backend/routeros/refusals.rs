@@ -71,7 +71,15 @@ fn tracks(program: &Program) -> BTreeMap<TrackId, &Origin> {
             Verdict::Switch(Switch::TrackPort(track, _) | Switch::TrackEcho(track, _)) => Some(*track),
             _ => None,
         });
-        for track in moved.chain(switched) {
+        let asked = rule.when.iter().filter_map(|condition| match condition {
+            Condition::OnTrack(track) => Some(*track),
+            Condition::Not(inner) => match **inner {
+                Condition::OnTrack(track) => Some(track),
+                _ => None,
+            },
+            _ => None,
+        });
+        for track in moved.chain(switched).chain(asked) {
             let origin = found.entry(track).or_insert(&rule.origin);
             if origin.span.is_none() {
                 *origin = &rule.origin;

@@ -66,9 +66,9 @@ fn conditions_are_written_as_routers_write_them() {
     let install = print(&shaped(HOME, OPTIONS), OPTIONS).install;
     for line in [
         r#"add chain=knockgate-input action=return in-interface-list=!knockgate-outside comment="knockgate: not from outside""#,
-        r#"add chain=knockgate-input action=accept protocol=icmpv6 icmp-options=135:0 hop-limit=equal:255 comment="knockgate: IPv6 neighbour discovery""#,
-        r#"add chain=knockgate-input action=accept protocol=tcp dst-port=443 comment="knockgate: public ports""#,
-        r#"add chain=knockgate-input action=jump jump-target=knockgate-counted protocol=icmp connection-state=new icmp-options=8:0-255 dst-address-type=local comment="knockgate: ping knocks""#,
+        r#"add chain=knockgate-over-v6 action=accept protocol=icmpv6 icmp-options=135:0 hop-limit=equal:255 comment="knockgate: IPv6 neighbour discovery""#,
+        r#"add chain=knockgate-ports action=jump jump-target=knockgate-public protocol=tcp dst-port=443 comment="knockgate: which port""#,
+        r#"add chain=knockgate-ports action=jump jump-target=knockgate-knocking protocol=tcp dst-port=1-2,23,445,999,17042,28077 comment="knockgate: which port""#,
         r#"add chain=knockgate-cooldown-10s action=jump jump-target=knockgate-cooldown-10s-ping-100 protocol=icmp icmp-options=8:0-255 packet-size=128 comment="knockgate: which ping""#,
         r#"add chain=knockgate-via-8443-tcp action=dst-nat to-addresses=10.0.0.6 to-ports=443 protocol=tcp src-address-list="knockgate-grant web" comment="knockgate: door web: granted sources to 8443/tcp to 10.0.0.6:443""#,
         r#"/ip firewall nat add chain=dstnat action=jump jump-target=knockgate-dstnat comment="knockgate: enter dstnat""#,

@@ -43,7 +43,8 @@ pub(super) fn holds(condition: &Condition, family: Family) -> Option<Vec<Line>> 
         }
         // Of IPv6 it cannot be said; the program carries a note.
         Condition::NoExtensionHeaders => always(),
-        Condition::Cut => vec![],
+        // A program with the second is refused before.
+        Condition::Cut | Condition::OnTrack(_) => vec![],
         Condition::Redirected
         | Condition::Flags { .. }
         | Condition::HopLimit(_)
@@ -229,6 +230,13 @@ fn to(endpoints: &std::collections::BTreeSet<Endpoint>, family: Family) -> Vec<L
     let mut lines = vec![];
     for transport in [Transport::Tcp, Transport::Udp] {
         let of: Vec<Endpoint> = endpoints.iter().copied().filter(|e| e.transport == transport).collect();
+        // Routers have words for neighbours.
+        if of.windows(2).any(|pair| pair[0].port.number() + 1 == pair[1].port.number()) {
+            let number = |endpoint: &Endpoint| endpoint.port.number()..=endpoint.port.number();
+            let ranges: Vec<_> = of.iter().map(number).collect();
+            lines.extend(ports(transport, PortEnd::Destination, &ranges, family).into_iter().flatten());
+            continue;
+        }
         for chunk in of.chunks(MAX_PORTS) {
             lines.push(Line::saying(family, [Condition::To(chunk.iter().copied().collect())]));
         }

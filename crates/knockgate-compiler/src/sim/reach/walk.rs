@@ -27,6 +27,8 @@ enum Answer {
     Always(bool),
     /// As the cell is, or as it is not.
     As(Cell, bool),
+    /// One or the other, as the cell is.
+    Either(Cell),
 }
 
 pub(super) struct Walk<'a, 'p> {
@@ -163,6 +165,8 @@ impl<'a, 'p> Walk<'a, 'p> {
                 Ok(Answer::Always(false)) => return Ok(None),
                 Ok(Answer::Always(true)) => {}
                 Ok(Answer::As(cell, wanted)) => cells.push((cell, wanted)),
+                // What a position leads to asks for it again, and then it is known which.
+                Ok(Answer::Either(cell)) => cells.push((cell, false)),
                 Err(aspect) => missing = missing.or(Some(aspect)),
             }
         }
@@ -208,12 +212,14 @@ impl<'a, 'p> Walk<'a, 'p> {
             (None, Condition::Not(inner)) => match self.ask(inner)? {
                 Answer::Always(holds) => Answer::Always(!holds),
                 Answer::As(cell, wanted) => Answer::As(cell, !wanted),
+                Answer::Either(cell) => Answer::Either(cell),
             },
             (None, Condition::Listed(list)) => self.listed(*list, self.passage.packet.source),
             (None, Condition::DestinationListed(list)) => match self.passage.destination {
                 Destination::Other(address) => self.listed(*list, address),
                 Destination::Gateway => Answer::Always(false),
             },
+            (None, Condition::OnTrack(track)) => Answer::Either(Cell::Track(*track)),
             (None, _) => Answer::Always(false),
         })
     }

@@ -161,7 +161,8 @@ impl Said<'_> {
             | Condition::Protocol(_)
             | Condition::Echo(_)
             | Condition::NoExtensionHeaders
-            | Condition::Cut => {}
+            | Condition::Cut
+            | Condition::OnTrack(_) => {}
         }
     }
 }
