@@ -40,6 +40,11 @@ pub const ALLOWED_BY_HAND: &str = "allowed-by-hand";
 /// The list of what people keep out while a policy is in force.
 pub const BANNED_BY_HAND: &str = "banned-by-hand";
 
+/// The chain of packets that belong to connections.
+pub const KNOWN: &str = "known";
+/// The chain of packets to ports that are open to everybody.
+pub const PUBLIC: &str = "public";
+
 /// What the list of a door's grants is called.
 pub fn grant_list(door: &str) -> String {
     format!("grant {door}")
@@ -158,7 +163,7 @@ impl<'p> Lowering<'p> {
 
     /// Nor is what belongs to a connection.
     fn known(&mut self) -> ChainId {
-        let chain = self.builder.chain("known", None);
+        let chain = self.builder.chain(KNOWN, None);
         let cut = vec![Condition::Cut];
         self.rule(chain, always("connections cut by hand"), cut, vec![], Some(Verdict::Drop));
         self.rule(chain, always("established connections"), vec![], vec![], Some(Verdict::Accept));

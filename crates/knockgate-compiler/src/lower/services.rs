@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Lowering, always, known_states, leases, made};
+use super::{Lowering, PUBLIC, always, known_states, leases, made};
 use crate::net::{Endpoint, Family, Prefix};
 use crate::policy::{Host, Knock, Policy, Service};
 use crate::program::{ChainId, Condition, Hook, ListId, Switch, Verdict};
@@ -63,7 +63,7 @@ impl<'p> Lowering<'p> {
     }
 
     fn public(&mut self) -> ChainId {
-        let public = self.builder.chain("public", None);
+        let public = self.builder.chain(PUBLIC, None);
         self.keep_out(public);
         self.rule(public, always("public ports"), vec![], vec![], Some(Verdict::Accept));
         public

@@ -66,7 +66,7 @@ fn a_terminal_is_told_of_every_door_and_of_the_gateway() {
         "knocking does not open, for 1m",
         "`wrong = \"reset\"`: a random sweep opens it with 2.3e-10 instead of 1 in 24",
         "443/tcp: meant for everybody; let in by public ports (line 2)",
-        "stages: 65,536 entries of 30s: kept full by 2,185/s of 333/tcp.",
+        "stages: 65,536 entries of 30s: full at 2,185/s of 333/tcp.",
         "- what answers behind the doors",
     ] {
         assert_says(&text, words);

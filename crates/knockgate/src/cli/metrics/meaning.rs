@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use knockgate::target::nft::Count;
 use knockgate_compiler::backend::nft::Counted;
-use knockgate_compiler::lower::{ALLOWED_BY_HAND, BANNED_BY_HAND};
-use knockgate_compiler::program::{Condition, Effect, ListId, Program, Rule, State, Verdict};
+use knockgate_compiler::lower::{ALLOWED_BY_HAND, BANNED_BY_HAND, KNOWN, PUBLIC};
+use knockgate_compiler::program::{Chain, Condition, Effect, ListId, Program, Rule, State, Verdict};
 
 /// Something that a packet shows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,13 +39,17 @@ impl Sums {
     pub(super) fn of(program: &Program, made: Made, counts: &BTreeMap<Counted, Count>) -> Self {
         let mut sums = BTreeMap::<Meaning, Count>::new();
         // Every fate there is, also of which no packet has been yet.
-        for rule in program.chains().iter().flat_map(|chain| &chain.rules) {
-            sums.extend(meanings(program, made, rule).into_iter().map(|meaning| (meaning, Count::default())));
+        for (chain, rule) in
+            program.chains().iter().flat_map(|chain| chain.rules.iter().map(move |r| (chain, r)))
+        {
+            let meanings = meanings(program, made, chain, rule).into_iter();
+            sums.extend(meanings.map(|meaning| (meaning, Count::default())));
         }
         for (at, count) in counts {
             // Of other rules than these, which somebody else changed, nothing can be told.
-            let rule = program.chains().get(at.chain).and_then(|chain| chain.rules.get(at.rule));
-            for meaning in rule.into_iter().flat_map(|rule| meanings(program, made, rule)) {
+            let Some(chain) = program.chains().get(at.chain) else { continue };
+            let rule = chain.rules.get(at.rule).into_iter();
+            for meaning in rule.flat_map(|rule| meanings(program, made, chain, rule)) {
                 let sum = sums.entry(meaning).or_default();
                 sum.packets += count.packets;
                 sum.bytes += count.bytes;
@@ -67,7 +71,7 @@ impl Sums {
     }
 }
 
-fn meanings(program: &Program, made: Made, rule: &Rule) -> Vec<Meaning> {
+fn meanings(program: &Program, made: Made, chain: &Chain, rule: &Rule) -> Vec<Meaning> {
     if made == Made::OfScript {
         return of_verdict(rule).map(Meaning::Fate).into_iter().collect();
     }
@@ -75,7 +79,7 @@ fn meanings(program: &Program, made: Made, rule: &Rule) -> Vec<Meaning> {
         rule.then.iter().filter_map(|effect| of_effect(program, effect)).collect();
     // A touch of a trap may enter several lists, and is one strike.
     meanings.dedup();
-    meanings.extend(fate(program, rule).map(Meaning::Fate));
+    meanings.extend(fate(program, chain, rule).map(Meaning::Fate));
     if rule.verdict == Some(Verdict::Accept) {
         let door = lists(rule).find_map(|list| program[list].name.strip_prefix("grant "));
         meanings.extend(door.map(|door| Meaning::LetIn(door.to_owned())));
@@ -104,7 +108,7 @@ fn of_effect(program: &Program, effect: &Effect) -> Option<Meaning> {
 }
 
 /// What becomes of a packet at a rule of a policy that decides over it.
-fn fate(program: &Program, rule: &Rule) -> Option<&'static str> {
+fn fate(program: &Program, chain: &Chain, rule: &Rule) -> Option<&'static str> {
     let list = || lists(rule).map(|list| &*program[list].name).next();
     let asks = |of: fn(&Condition) -> bool| rule.when.iter().any(of);
     match rule.verdict {
@@ -113,13 +117,14 @@ fn fate(program: &Program, rule: &Rule) -> Option<&'static str> {
             Some("allow" | ALLOWED_BY_HAND) => "allowed",
             Some(_) => "granted",
             None if asks(|when| matches!(when, Condition::Not(_))) => "inside",
+            None if *chain.name == *KNOWN => "established",
+            None if *chain.name == *PUBLIC => "public",
             None if asks(
                 |when| matches!(when, Condition::State(states) if states.has(State::Established)),
             ) =>
             {
                 "established"
             }
-            None if matches!(rule.when[..], [Condition::To(_)]) => "public",
             None => "link",
         }),
         Some(Verdict::Drop) => Some(match list() {
