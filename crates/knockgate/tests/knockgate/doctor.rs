@@ -449,3 +449,13 @@ fn a_script_is_looked_at_too() {
         add chain=input in-interface=wan0 action=drop\n";
     only(&machine.findings(script), &["error", "policy of chain `c`", "22/tcp (door"]);
 }
+
+#[test]
+fn a_clock_that_was_set_is_told_of() {
+    let Some(machine) = Machine::new() else { return };
+    let text = door();
+    machine.gateway.apply(&text);
+    none(&machine.findings(&text));
+    machine.gateway.must(r#"sed -i 's/"unix_ms":[0-9]*/"unix_ms":1000000/' /run/knockgate/*/applied"#);
+    only(&machine.findings(&text), &["warning", "the clock was set ahead by 17"]);
+}

@@ -1,6 +1,7 @@
 //! What of the machine makes a policy mean less than it says.
 
 mod arrivals;
+mod clock;
 mod holds;
 mod links;
 mod listeners;
@@ -59,6 +60,11 @@ pub enum Doubt {
     Deaf(BTreeSet<Wanted>, bool),
     /// A service that starts with the machine flushes all tables; its file.
     Flushes(&'static str),
+    /// The clock was set since rules were put in force, ahead by so many seconds, or back.
+    ClockSet {
+        /// Seconds.
+        by_s: i64,
+    },
     /// Others have rules in this table.
     Beside(Tool, String),
 }
@@ -111,6 +117,7 @@ pub fn examine(program: &Program, wanted: &[Wanted]) -> Result<Vec<Check>, Targe
         check("nobody listens at knocks and traps", overheard(wanted, &listeners)),
         check("somebody listens at each service of the gateway", deaf(wanted, &listeners)),
         check("no service flushes our table", tools::flushing().map(Doubt::Flushes).into_iter().collect()),
+        check("the clock has gone on steadily", clock::set()?.into_iter().collect()),
         check("no other program makes rules here", beside(&tables)),
     ])
 }

@@ -13,6 +13,7 @@ use super::TargetError;
 use super::events::SOCKET;
 use super::files::{failed, folder, lasting, read, remove, remove_folder, write};
 use super::lock::{KEEPER, LOCK, Lock, SAVING, take_as};
+use super::trial::clock::{now_ms, unix_ms};
 
 /// The policy or script that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,29 @@ impl Applied {
     }
 }
 
+/// A moment, by the clock that can be set and by the one that nobody can set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Clocks {
+    /// Milliseconds since 1970.
+    pub(super) unix_ms: u64,
+    /// Milliseconds since this start of the machine.
+    pub(super) up_ms: u64,
+}
+
+impl Clocks {
+    pub(super) fn now() -> Self {
+        Self { unix_ms: unix_ms(), up_ms: now_ms() }
+    }
+}
+
+/// When what is in force was noted. An older note does not tell.
+pub(super) fn noted_clocks() -> Result<Option<Clocks>, TargetError> {
+    let text = read(&folder()?.join(NOTE))?.unwrap_or_default();
+    let note: Value = serde_json::from_str(&text).unwrap_or_default();
+    let clock = |name: &str| note["clocks"][name].as_u64();
+    Ok(clock("unix_ms").zip(clock("up_ms")).map(|(unix_ms, up_ms)| Clocks { unix_ms, up_ms }))
+}
+
 impl Saved {
     /// What was applied last in this namespace.
     pub(super) fn noted() -> Result<Option<Self>, TargetError> {
@@ -91,6 +115,8 @@ impl Saved {
     pub(super) fn note(&self, listing: &str) -> Result<(), TargetError> {
         let mut note = self.to_json();
         note["listing"] = listing.into();
+        let Clocks { unix_ms, up_ms } = Clocks::now();
+        note["clocks"] = json!({ "unix_ms": unix_ms, "up_ms": up_ms });
         write(&folder()?.join(NOTE), &note.to_string())
     }
 

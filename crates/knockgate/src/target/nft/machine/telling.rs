@@ -68,6 +68,15 @@ impl fmt::Display for Doubt {
                 write!(f, "nftables.service starts with the machine, and {file} flushes all tables: ")?;
                 f.write_str("whenever it is started again, our rules, grants and bans are gone")
             }
+            Self::ClockSet { by_s } => {
+                let way = if *by_s > 0 { "ahead" } else { "back" };
+                write!(
+                    f,
+                    "the clock was set {way} by {} s since the rules were put in force: ",
+                    by_s.unsigned_abs()
+                )?;
+                f.write_str("grants and bans end when they should, but moments in logs before and after do not compare")
+            }
             Self::Beside(tool, table) => write!(f, "{tool} has rules of its own in table `{table}`"),
         }
     }
@@ -161,6 +170,10 @@ impl Doubt {
             Self::Deaf(_, true) => "bind it to an address that is reached from outside".to_owned(),
             Self::Flushes(file) => {
                 format!("in {file}, flush your own tables instead of all; else apply again after each start")
+            }
+            Self::ClockSet { .. } => {
+                "if it happens again and again, look at what sets it; what is saved for a restart goes by it"
+                    .to_owned()
             }
             Self::Beside(tool, _) => return tools::company(*tool).map(str::to_owned),
             Self::Lacks(_) => return None,
