@@ -194,7 +194,8 @@ enum Command {
     ///
     /// Also from public ports. An IPv6 address stands for its /64. A live grant outranks a ban, and connections
     /// that have begun go on. A source that the policy allows or exempts, that is allowed by hand, or that this ssh
-    /// session comes from, is refused. A ban takes the place of shorter ones inside it, and never shortens one.
+    /// session comes from, is refused. A ban takes the place of an earlier one of the same source, and of shorter
+    /// ones inside it; it is refused where a longer one is inside it.
     Ban(hand::BanOptions),
     /// Take bans of an address or a network back
     ///

@@ -71,13 +71,20 @@ impl std::error::Error for Unwritten {}
 pub struct Logbook {
     to: LogTo,
     sockets: Sockets,
-    rate: Rate,
+    /// Of bans that traps make: whoever forges packets makes many. They keep nothing else out.
+    bans: Rate,
+    others: Rate,
 }
 
 impl Logbook {
     /// As these settings say.
     pub fn new(log: &Log) -> Self {
-        Self { to: log.to.clone(), sockets: Sockets::of_the_system(), rate: Rate::new(log.rate) }
+        Self {
+            to: log.to.clone(),
+            sockets: Sockets::of_the_system(),
+            bans: Rate::new(log.rate),
+            others: Rate::new(log.rate),
+        }
     }
 
     /// As this policy says; where there is none, as those do that say nothing.
@@ -100,7 +107,8 @@ impl Logbook {
     /// Writes what happened at that time.
     pub fn write_at(&mut self, at: SystemTime, entry: Entry, who: &Who) -> Result<Written, Unwritten> {
         self.catch_up()?;
-        match self.rate.turn(Instant::now()) {
+        let rate = if entry.is_ban_by_trap() { &mut self.bans } else { &mut self.others };
+        match rate.turn(Instant::now()) {
             Turn::Write => self.put(&Record { at, entry, who: who.clone() }),
             Turn::LeaveOut => Ok(Written::LeftOut),
         }
@@ -109,18 +117,22 @@ impl Logbook {
     /// Tells how many lines were left out, if it is time to. Whoever goes on for long calls it now and
     /// then, so that it is told although nothing more happens.
     pub fn catch_up(&mut self) -> Result<(), Unwritten> {
-        let lines = self.rate.untold(Instant::now());
+        let now = Instant::now();
+        let lines = [self.bans.untold(now), self.others.untold(now)];
         self.tell_left_out(lines)
     }
 
     /// The same at the end, when there is no later time.
     pub fn finish(mut self) -> Result<(), Unwritten> {
-        let lines = self.rate.all_untold();
+        let lines = [self.bans.all_untold(), self.others.all_untold()];
         self.tell_left_out(lines)
     }
 
-    fn tell_left_out(&self, lines: Option<u64>) -> Result<(), Unwritten> {
-        let Some(lines) = lines else { return Ok(()) };
+    fn tell_left_out(&self, lines: [Option<u64>; 2]) -> Result<(), Unwritten> {
+        let lines: u64 = lines.into_iter().flatten().sum();
+        if lines == 0 {
+            return Ok(());
+        }
         let record = Record { at: SystemTime::now(), entry: Entry::LeftOut { lines }, who: Who::default() };
         self.put(&record).map(drop)
     }

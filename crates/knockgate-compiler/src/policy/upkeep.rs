@@ -153,7 +153,7 @@ mod tests {
             r#"
             if-changed = "alarm"
             restart = { bans = "drop", grants = "keep" }
-            log = { to = "/var/log/knockgate.json", rate = 3 }
+            log = { to = "/var/log/knockgate/events.json", rate = 3 }
             metrics = { listen = "[::1]:9469", file = "/var/lib/knockgate.prom" }
             "#,
         );
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(policy.if_changed(), IfChanged::Alarm);
         assert_eq!(
             (&policy.log().to, policy.log().rate.get()),
-            (&LogTo::File("/var/log/knockgate.json".into()), 3)
+            (&LogTo::File("/var/log/knockgate/events.json".into()), 3)
         );
         let address = "[::1]:9469".parse().expect("an address");
         let file = Some("/var/lib/knockgate.prom".into());

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::input::{ScriptOptions, load};
 use super::log;
 use super::output::{Answer, Output};
+use super::restart;
 use super::trial::{as_json, how_to_confirm};
 
 #[derive(Debug, Args)]
@@ -105,6 +106,13 @@ pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> 
         let entry = Entry::Applied { policy: wanted.applied.name.clone(), trial };
         log::write(loaded.policy.as_ref(), entry, output);
     }
+    let returned = match restart::put_back_due(loaded.policy.as_ref(), &loaded.program) {
+        Ok(returned) => returned.as_ref().map(restart::in_words).unwrap_or_default(),
+        Err(error) => {
+            output.warn(&format!("what was saved of lists could not be put back: {error:#}"));
+            String::new()
+        }
+    };
     if output.is_json() {
         let sets = |of: fn(&Load) -> &Vec<String>| load.as_ref().map_or(&[][..], |load| of(load));
         output.print_json(&json!({
@@ -120,9 +128,9 @@ pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> 
     let doors = format!("{}: {count} {what}{}", wanted.applied.name, if count == 1 { "" } else { "s" });
     output.print(&match (load, running) {
         (None, _) => format!("{doors} in force already, nothing changed\n"),
-        (Some(load), None) => format!("{doors} in force{}\n", kept_words(&load)),
+        (Some(load), None) => format!("{doors} in force{}{returned}\n", kept_words(&load)),
         (Some(load), Some(running)) => {
-            format!("{doors} in force on trial{}\n{}", kept_words(&load), how_to_confirm(&running))
+            format!("{doors} in force on trial{}{returned}\n{}", kept_words(&load), how_to_confirm(&running))
         }
     })?;
     Ok(Answer::Fine)

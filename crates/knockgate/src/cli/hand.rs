@@ -7,9 +7,11 @@ use std::net::IpAddr;
 
 use clap::Args;
 use knockgate::logbook::{Entry, Logbook, Who};
+use knockgate::target::nft::holdings;
 use knockgate::target::nft::{COMMENT, Element};
 use knockgate_compiler::net::{Prefix, PrefixError};
 use knockgate_compiler::policy::Policy;
+use knockgate_compiler::program::Program;
 use knockgate_compiler::time::Lifetime;
 use serde_json::{Value, json};
 
@@ -111,6 +113,20 @@ impl Told {
         if let Some(Err(error)) = written {
             self.notes.push(error.to_string());
         }
+        self
+    }
+
+    /// The same, when what was taken back does not return from what was saved.
+    fn unsaved(mut self, program: &Program) -> Self {
+        if self.answer != Answer::Fine {
+            return self;
+        }
+        let note = match holdings::save_again(program) {
+            Ok(true) => return self,
+            Ok(false) => "what was saved for a restart still has it; `knockgate save` saves anew".to_owned(),
+            Err(error) => format!("what was saved for a restart still has it: {error}"),
+        };
+        self.notes.push(note);
         self
     }
 

@@ -22,6 +22,7 @@ use rustix::io::Errno;
 use super::in_force::InForce;
 use super::metrics;
 use super::output::{Answer, Output};
+use super::restart;
 use happening::Happening;
 
 #[derive(Debug, Args)]
@@ -41,10 +42,14 @@ pub fn run(_: &Options, output: &Output) -> anyhow::Result<Answer> {
         logbook: Logbook::of(None),
         giver: Giver::new(metrics::page),
         metrics: Metrics::default(),
+        wanted: Wanted::NONE,
         output,
     };
     keeper.look();
     keeper.listen();
+    if keeper.program.is_none() {
+        keeper.tell(&Happening::NothingInForce);
+    }
     notify::ready();
     loop {
         keeper.wait()?;
@@ -81,6 +86,8 @@ struct Keeper<'o> {
     logbook: Logbook,
     giver: Giver,
     metrics: Metrics,
+    /// What it wants of lists after a restart.
+    wanted: Wanted,
     output: &'o Output,
 }
 
@@ -191,6 +198,10 @@ impl Keeper<'_> {
                     Err(error) => self.tell(&Happening::Trouble(&error.to_string())),
                 }
                 self.tell(&Happening::InForce(&self.name));
+                // Whoever lost them may have been killed before they were filled again.
+                if holdings::is_due().unwrap_or_default() {
+                    self.put_back();
+                }
             }
             found => {
                 self.tell(&Happening::Rules(&found));
@@ -202,14 +213,19 @@ impl Keeper<'_> {
     /// Somebody else changed the rules.
     fn changed(&mut self, found: &Found) {
         let policy = self.name.clone();
-        let entry = match found {
-            Found::Repaired { .. } => Entry::Repaired { policy },
-            _ => Entry::Tampered { policy },
-        };
-        self.write(SystemTime::now(), entry);
-        let Found::Repaired { lost: true, .. } = found else { return };
+        self.write(SystemTime::now(), Entry::Tampered { policy: policy.clone() });
+        if matches!(found, Found::Repaired { .. }) {
+            self.write(SystemTime::now(), Entry::Repaired { policy });
+        }
+        if matches!(found, Found::Repaired { lost: true, .. }) {
+            self.put_back();
+        }
+    }
+
+    /// Fills lists that were lost, as far as they were saved.
+    fn put_back(&mut self) {
         let Some(program) = &self.program else { return };
-        match holdings::put_back(program, Wanted::ALL) {
+        match holdings::put_back_lost(program, self.wanted) {
             Ok(Some(returned)) => self.tell(&Happening::PutBack(returned.entries)),
             Ok(None) => {}
             Err(error) => self.fail(&error.to_string()),
@@ -218,6 +234,7 @@ impl Keeper<'_> {
 
     fn follow(&mut self, policy: Option<&Policy>, program: Program) {
         self.logbook = Logbook::of(policy);
+        self.wanted = restart::after_restart(policy);
         self.metrics = policy.map_or_else(Metrics::default, |policy| policy.metrics().clone());
         self.guard.if_changed = policy.map_or(IfChanged::Repair, Policy::if_changed);
         match &mut self.ear {

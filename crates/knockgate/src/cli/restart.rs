@@ -4,7 +4,8 @@ use clap::Args;
 use knockgate::logbook::Entry;
 use knockgate::target::nft::holdings::{self, Returned, Wanted};
 use knockgate::target::nft::{self, Applied, Restored};
-use knockgate_compiler::policy::{AfterRestart, Fate};
+use knockgate_compiler::policy::{AfterRestart, Fate, Policy};
+use knockgate_compiler::program::Program;
 use serde_json::{Value, json};
 
 use super::in_force::InForce;
@@ -27,7 +28,7 @@ pub fn save(_: &SaveOptions, output: &Output) -> anyhow::Result<Answer> {
         output.print_json(&json!({ "saved": kept }))?;
     } else {
         output.print(&kept.map_or_else(
-            || "no lists are in force, so what was saved before stays\n".to_owned(),
+            || "no lists are in force, or `knockgate restore` is still to fill them, so what was saved before stays\n".to_owned(),
             |kept| format!("saved {} of lists, and what rules have counted\n", entries(kept.entries)),
         ))?;
     }
@@ -38,7 +39,7 @@ pub fn restore(_: &RestoreOptions, output: &Output) -> anyhow::Result<Answer> {
     let Some(Restored { applied, due }) = nft::restore()? else { return nothing(output) };
     let name = applied.name.clone();
     log::write(log::policy_in_force().as_ref(), Entry::Restored { policy: name.clone() }, output);
-    let lists = if due { Some(put_back(applied)) } else { None };
+    let lists = if due { Some(put_back_into(applied)) } else { None };
     let (returned, trouble) = match lists {
         Some(Ok(returned)) => (returned, None),
         Some(Err(error)) => (None, Some(error)),
@@ -70,16 +71,25 @@ fn nothing(output: &Output) -> anyhow::Result<Answer> {
 
 /// Puts back what the policy wants to outlive a restart. A script does not say, and its lists are lost as
 /// they are on a router.
-fn put_back(applied: Applied) -> anyhow::Result<Option<Returned>> {
-    let force = InForce::of(applied)?;
-    let wanted = match &force.policy {
+fn put_back_into(applied: Applied) -> anyhow::Result<Option<Returned>> {
+    let InForce { policy, program, .. } = InForce::of(applied)?;
+    Ok(holdings::put_back(&program, after_restart(policy.as_ref()))?)
+}
+
+/// The same for what was just put in force, if its lists still miss it.
+pub fn put_back_due(policy: Option<&Policy>, program: &Program) -> anyhow::Result<Option<Returned>> {
+    if holdings::is_due()? { Ok(holdings::put_back(program, after_restart(policy))?) } else { Ok(None) }
+}
+
+/// What a policy wants to be there again after a restart.
+pub fn after_restart(policy: Option<&Policy>) -> Wanted {
+    match policy {
         Some(policy) => {
             let AfterRestart { bans, grants } = policy.after_restart();
             Wanted { bans: bans == Fate::Keep, grants: grants == Fate::Keep, others: true }
         }
         None => Wanted::NONE,
-    };
-    Ok(holdings::put_back(&force.program, wanted)?)
+    }
 }
 
 /// `1 entry`, `2 entries`.
@@ -88,7 +98,7 @@ fn entries(count: u64) -> String {
 }
 
 /// What is worth to be told, behind what is in force.
-fn in_words(returned: &Returned) -> String {
+pub fn in_words(returned: &Returned) -> String {
     let Returned { entries: back, expired, unwanted, there, no_room } = *returned;
     let told = [
         (expired, "had run out"),

@@ -86,6 +86,11 @@ impl Entry {
         Self::Banned { source, lasts: Some(lasts), by: By::Trap, reason: None }
     }
 
+    /// Whether somebody can have it written as often as they like.
+    pub(super) fn is_ban_by_trap(&self) -> bool {
+        matches!(self, Self::Banned { by: By::Trap, .. })
+    }
+
     /// What the kind of entry is called.
     pub fn event(&self) -> &'static str {
         match self {

@@ -112,7 +112,11 @@ impl fmt::Display for TargetError {
             Self::Restless(set) => write!(f, "packets change set `{set}` all the time; try again"),
             Self::Kernel(what, error) => write!(f, "the kernel refused (`{what}`): {error}"),
             Self::State(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Damaged(path) => write!(f, "{} is damaged", path.display()),
+            Self::Damaged(path) => write!(
+                f,
+                "{} is damaged; `knockgate apply` and `knockgate save` write such files anew",
+                path.display()
+            ),
             Self::OnTrial(running) => write!(
                 f,
                 "{running}; `knockgate confirm` keeps that policy, `knockgate rollback` takes it back"
@@ -174,7 +178,7 @@ pub struct Restored {
 /// Puts in force what was confirmed last, as after a restart. Says what that is, if anything. Rules that
 /// are made anew go on counting where the same ones were saved.
 pub fn restore() -> Result<Option<Restored>, TargetError> {
-    let lock = lock::take()?;
+    let lock = lock::take_in_turn()?;
     trial::settle(&lock)?;
     let Some(saved) = Saved::confirmed()? else { return Ok(None) };
     renew(&lock, &saved)?;
@@ -189,7 +193,6 @@ fn renew(lock: &Lock, wanted: &Saved) -> Result<Done, TargetError> {
         // What it holds is newer than what was saved.
         return enforce(lock, wanted);
     }
-    holdings::expect()?;
     let counts = holdings::counts(&wanted.ruleset.fingerprint);
     let text = wanted.ruleset.counting_from(|rule| {
         let count = counts.get(&rule).copied().unwrap_or_default();
@@ -202,6 +205,7 @@ fn renew(lock: &Lock, wanted: &Saved) -> Result<Done, TargetError> {
 /// Takes our table away, and all that is noted. Says whether there was one.
 pub fn remove() -> Result<bool, TargetError> {
     let lock = lock::take()?;
+    let _saving = lock::take_saving()?;
     let there = clear(&lock)?;
     holdings::forget()?;
     state::forget_confirmed()?;
@@ -246,6 +250,9 @@ fn carry_out(
     load: &Load,
     rescue: Option<&Rescue>,
 ) -> Result<(), TargetError> {
+    if !table::exists()? {
+        holdings::expect_saved()?;
+    }
     let mut carried = BTreeMap::new();
     for set in &load.carried {
         // Only what is stale is carried over.
@@ -317,6 +324,13 @@ pub struct Count {
     pub bytes: u64,
 }
 
+/// What nft complains of, without the lines that it complains of: they tell knocks.
+fn complaints(words: &str) -> String {
+    let told = words.lines().filter(|line| line.contains("Error: "));
+    let told: Vec<&str> = told.map(str::trim).collect();
+    if told.is_empty() { "nft does not say why".to_owned() } else { told.join("\n") }
+}
+
 /// What `nft` prints.
 fn nft(arguments: &[&str], input: Option<&str>) -> Result<String, TargetError> {
     let output = run(arguments, input).map_err(TargetError::NftMissing)?;
@@ -328,7 +342,7 @@ fn nft(arguments: &[&str], input: Option<&str>) -> Result<String, TargetError> {
     if words.contains("Operation not permitted") {
         return Err(TargetError::NotPermitted);
     }
-    Err(TargetError::Refused(words))
+    Err(TargetError::Refused(complaints(&words)))
 }
 
 fn run(arguments: &[&str], input: Option<&str>) -> io::Result<Output> {

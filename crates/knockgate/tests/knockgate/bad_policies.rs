@@ -317,7 +317,7 @@ fn upkeep() -> Vec<Bad> {
         bad(table("log", "to = \"jornal\""), "P029", (8, 6), "did you mean `journal`?"),
         bad(table("log", "to = \"logs/knockgate\""), "P030", (8, 6), "from `/` on"),
         bad(table("log", "rate = 0"), "P009", (8, 8), "from 1 to 10000"),
-        bad(table("metrics", "listen = \"192.0.2.1:9469\""), "P030", (8, 10), "strangers would be told"),
+        bad(table("metrics", "listen = \"192.0.2.1:9469\""), "P030", (8, 10), "strangers would reach it"),
         bad(table("metrics", "listen = \"localhost:9469\""), "P030", (8, 10), "`127.0.0.1:9469`"),
         bad(table("metrics", "listen = \"127.0.0.1:0\""), "P030", (8, 10), "1 to 65535"),
         bad(table("metrics", &format!("listen = \"/{}\"", "a".repeat(107))), "P030", (8, 10), "shorter"),

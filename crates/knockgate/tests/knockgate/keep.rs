@@ -261,6 +261,27 @@ fn what_was_saved_of_lists_is_back_after_a_flush() {
 }
 
 #[test]
+fn what_was_taken_back_does_not_return_after_a_flush() {
+    let Some(disk) = Disk::new("keep-taken-back") else { return };
+    let owned = Owned::new(disk.start());
+    for line in
+        ["ban 198.51.100.9 --for 1h", "allow 198.51.100.10 --for 1h", "grant main 198.51.100.11 --for 1h"]
+    {
+        owned.gateway.does(line);
+    }
+    owned.gateway.does("ban 203.0.113.7 --for 1h");
+    owned.gateway.does("save");
+    for line in ["unban 198.51.100.9", "disallow 198.51.100.10", "revoke 198.51.100.11"] {
+        owned.gateway.does(line);
+    }
+    let keeper = Keeper::of(&owned.gateway);
+    flushed(&owned.gateway, &keeper);
+    keeper.wait_for("1 entries of lists were put back");
+    let lists = owned.gateway.does("list");
+    assert!(lists.contains("203.0.113.7") && !lists.contains("198.51.100."), "{lists}");
+}
+
+#[test]
 fn what_packets_do_is_logged_and_counted_as_the_policy_says() {
     let (log, metrics) = ("/run/happened.json", "/run/metrics.sock");
     let policy = format!("{POLICY}\n[log]\nto = \"{log}\"\n\n[metrics]\nlisten = \"{metrics}\"\n");

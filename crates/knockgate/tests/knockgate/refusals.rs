@@ -91,7 +91,7 @@ fn what_the_kernel_or_nft_lacks_is_named_with_the_version_that_has_it() {
 }
 
 #[test]
-fn when_nft_refuses_the_ruleset_its_words_are_told_and_nothing_is_changed() {
+fn when_nft_refuses_the_ruleset_it_is_told_why_without_a_rule_and_nothing_is_changed() {
     if !can_be_run(&NEEDED) {
         return;
     }
@@ -100,10 +100,11 @@ fn when_nft_refuses_the_ruleset_its_words_are_told_and_nothing_is_changed() {
     let before = gateway.ruleset();
     let nft = with_nft(
         "nft-refuses",
-        "[ \"$*\" = '-f -' ] && { echo 'no room' >&2; exit 1; }\nexec \"$real\" \"$@\"",
+        "[ \"$*\" = '-f -' ] && { printf '%s\\n' '/dev/stdin:7:3-9: Error: no room' 'tcp dport 7313 drop' '^^^' >&2; exit 1; }\nexec \"$real\" \"$@\"",
     );
     let said = apply_with(&gateway, &nft, &policy("20s", "")).expect(2);
-    assert!(said.stderr.contains("nft refused the ruleset; nothing was changed:\nno room"), "{said:#?}");
+    let words = "nft refused the ruleset; nothing was changed:\n/dev/stdin:7:3-9: Error: no room\n";
+    assert!(said.stderr.ends_with(words), "{said:#?}");
     assert_eq!(gateway.ruleset(), before);
     gateway.knockgate(&["status"]).expect(0);
 }

@@ -47,7 +47,7 @@ impl Word for LogTo {
     const WHAT: &'static str = "\"system\", \"journal\", \"syslog\", \"off\" or a file";
     const PATTERN: &'static str = "^(system|journal|syslog|off|/.*[^/])$";
     const EXAMPLES: &'static [&'static str] =
-        &["system", "journal", "syslog", "off", "/var/log/knockgate.json"];
+        &["system", "journal", "syslog", "off", "/var/log/knockgate/events.json"];
 
     fn read(text: &str, span: Span) -> Result<Self, Diagnostic> {
         match text {
@@ -57,7 +57,7 @@ impl Word for LogTo {
             "off" => Ok(Self::Off),
             _ if text.contains('/') => FilePath::read(text, span).map(|path| Self::File(path.0)),
             _ => Err(unknown(text, span, "place to write to", &["system", "journal", "syslog", "off"])
-                .help("a file is named by its whole path, as in `/var/log/knockgate.json`")),
+                .help("a file is named by its whole path, as in `/var/log/knockgate/events.json`")),
         }
     }
 }
@@ -78,14 +78,15 @@ impl Word for Listen {
             };
         }
         let bad = |label: &str| {
-            Diagnostic::error(Code::BadPlace, span, format!("nobody can be listened to at `{text}`"))
+            Diagnostic::error(Code::BadPlace, span, format!("metrics cannot be asked for at `{text}`"))
                 .here(label.to_owned())
                 .help("write `127.0.0.1:9469`, `[::1]:9469` or the path of a socket")
         };
-        let address: SocketAddr =
-            text.parse().map_err(|_| bad("this is neither an address with a port nor a whole path"))?;
+        let address: SocketAddr = text.parse().map_err(|_| {
+            bad("this is neither an address with a port nor a whole path; names are not looked up")
+        })?;
         match address {
-            _ if !address.ip().is_loopback() => Err(bad("strangers would be told who knocks")),
+            _ if !address.ip().is_loopback() => Err(bad("strangers would reach it")),
             _ if address.port() == 0 => Err(bad("ports are numbers from 1 to 65535")),
             _ => Ok(Self::Tcp(address)),
         }

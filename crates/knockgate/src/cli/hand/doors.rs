@@ -35,7 +35,7 @@ pub struct RevokeOptions {
     /// Of this door alone
     #[arg(long)]
     door: Option<String>,
-    /// End connections of this source too, of every kind; they get no answer any more
+    /// End connections of this source too, of every kind that was answered; they get no answer any more
     #[arg(long)]
     cut: bool,
 }
@@ -120,7 +120,7 @@ pub fn revoked(options: &RevokeOptions) -> anyhow::Result<Told> {
         told.notes.push("connections that have begun go on; --cut ends them".to_owned());
     }
     told.notes.extend(still_in(policy, address)?);
-    Ok(told.recorded(policy))
+    Ok(told.recorded(policy).unsaved(&force.program))
 }
 
 /// Takes a source off the lists of those who hold grants, of each length of which it holds none.

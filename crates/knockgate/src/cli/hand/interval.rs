@@ -287,7 +287,7 @@ pub fn disallowed(options: &DisallowOptions) -> anyhow::Result<Told> {
     let who = options.who;
     let lifted = lift(ALLOWED_BY_HAND, who)?;
     let entry = Entry::Disallowed { source: who, count: lifted.gone };
-    Ok(told_of(&lifted, lifted.gone, who, "allowed", entry).recorded(policy))
+    Ok(told_of(&lifted, lifted.gone, who, "allowed", entry).recorded(policy).unsaved(&force.program))
 }
 
 fn told_of(lifted: &Lifted, count: usize, who: Prefix, word: &str, entry: Entry) -> Told {
@@ -318,7 +318,7 @@ pub fn unbanned(options: &UnbanOptions) -> anyhow::Result<Told> {
     };
     let count = lifted.gone + by_traps;
     let entry = Entry::Unbanned { source: options.who, count };
-    Ok(told_of(&lifted, count, options.who, "banned", entry).recorded(policy))
+    Ok(told_of(&lifted, count, options.who, "banned", entry).recorded(policy).unsaved(&force.program))
 }
 
 /// Takes back what traps did to these sources, and how many of them were banned.

@@ -45,7 +45,7 @@ impl fmt::Display for Happening<'_> {
             Self::Missed(count) => write!(f, "{count} events came too fast to be told"),
             Self::Listening => f.write_str("listening to what the rules tell"),
             Self::InForce(name) => write!(f, "{name} is in force"),
-            Self::NothingInForce => f.write_str("no policy is in force"),
+            Self::NothingInForce => f.write_str("no policy is in force; waiting for one to be applied"),
             Self::Rules(found) => write_found(found, f),
             Self::PutBack(count) => {
                 write!(f, "{count} entries of lists were put back as they were saved last")

@@ -187,7 +187,7 @@ impl Guard {
             return Ok(self.follow(saved.cloned()));
         }
         let Some((saved, listing)) = noted else { return Ok(Found::Nothing) };
-        if is_as_listed(&listing) {
+        if is_as_listed(&listing)? {
             (self.told, self.by) = (false, Culprit::default());
             return Ok(Found::Nothing);
         }
@@ -219,7 +219,7 @@ impl Guard {
             lock => lock?,
         };
         match noted()? {
-            Some((noted, listing)) if noted == *saved && !is_as_listed(&listing) => {}
+            Some((noted, listing)) if noted == *saved && !is_as_listed(&listing)? => {}
             _ => {
                 self.look_at(Instant::now());
                 return Ok(Found::Nothing);
@@ -258,9 +258,9 @@ fn has_lost(done: &Done) -> bool {
     matches!(done, Done::Loaded(load) if load.kept.is_empty() && load.carried.is_empty())
 }
 
-/// A listing that fails is one of rules that somebody takes away at this moment.
-fn is_as_listed(listing: &str) -> bool {
-    table::listing().is_ok_and(|now| now == listing)
+/// No table is listed as nothing, so a listing that fails says nothing of the rules.
+fn is_as_listed(listing: &str) -> Result<bool, TargetError> {
+    Ok(table::listing()? == listing)
 }
 
 /// Whether something of ours was changed that neither packets nor people change. A table of another family

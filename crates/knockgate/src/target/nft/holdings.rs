@@ -18,12 +18,15 @@ use knockgate_compiler::net::{Family, Prefix, truncate};
 use knockgate_compiler::program::{List, Program};
 
 use super::files::{failed, folder, lasting, remove, write, write_by};
+use super::trial::clock::boot;
 use super::{Count, Element, Saved, Shape, TargetError, elements, lock, table};
 use age::{Stamp, aged};
 use file::{Broken, Head, Member, Reader, Writer, check};
 
 /// The file, in the folder that outlives a restart.
 const HOLDINGS: &str = "holdings";
+/// Entries that are saved while somebody waits: a second.
+const SAVED_AT_ONCE: u64 = 50_000;
 /// There while the lists that are in force still miss what was saved, in the folder of the network
 /// namespace.
 const DUE: &str = "holdings-due";
@@ -175,6 +178,25 @@ fn path() -> Option<PathBuf> {
 pub fn save(program: &Program) -> Result<Option<Kept>, TargetError> {
     let path = path().ok_or(TargetError::NotFirst)?;
     let _saving = lock::take_saving()?;
+    save_at(&path, program)
+}
+
+/// Saves again what was saved before, now that something was taken back that is not to return. Says whether what
+/// is saved is without it; with very long lists, or while somebody saves, it is not.
+pub fn save_again(program: &Program) -> Result<bool, TargetError> {
+    let Some(path) = path().filter(|path| path.exists()) else { return Ok(true) };
+    let entries: u64 = table::fill()?.values().filter_map(|fill| fill.entries).map(u64::from).sum();
+    if entries > SAVED_AT_ONCE {
+        return Ok(false);
+    }
+    match lock::take_as(lock::SAVING) {
+        Ok(_saving) => Ok(save_at(&path, program)?.is_some()),
+        Err(TargetError::Locked { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn save_at(path: &Path, program: &Program) -> Result<Option<Kept>, TargetError> {
     let Some(rules) = savable()? else { return Ok(None) };
     let (begun, saved) = (Instant::now(), Stamp::now()?);
     let lists: Vec<&List> = program.lists().iter().filter(|list| Kind::of(program, list).is_some()).collect();
@@ -186,8 +208,8 @@ pub fn save(program: &Program) -> Result<Option<Kept>, TargetError> {
     };
     let sources = sources(program, &lists)?;
     let mut kept = Kept { entries: 0, bytes: 0 };
-    write_by(&path, |out| {
-        let failed = |error| failed(&path, error);
+    write_by(path, |out| {
+        let failed = |error| failed(path, error);
         let mut writer = Writer::begin(out, &head).map_err(failed)?;
         for source in &sources {
             kept.entries += source.save(&mut writer, begun, failed)?;
@@ -291,13 +313,16 @@ pub(super) fn counts(fingerprint: &str) -> BTreeMap<Counted, Count> {
     if reader.head.rules == fingerprint { reader.head.counts } else { BTreeMap::new() }
 }
 
-/// Says that the lists in force are about to be empty, so that nobody saves that.
-pub(super) fn expect() -> Result<(), TargetError> {
-    write(&folder()?.join(DUE), "")
+/// Says that the lists in force are about to be empty, so that nobody saves that, where something was saved.
+pub(super) fn expect_saved() -> Result<(), TargetError> {
+    match path() {
+        Some(path) if path.exists() => write(&folder()?.join(DUE), ""),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the lists in force still miss what was saved.
-pub(super) fn is_due() -> Result<bool, TargetError> {
+pub fn is_due() -> Result<bool, TargetError> {
     let path = folder()?.join(DUE);
     path.try_exists().map_err(|error| failed(&path, error))
 }
@@ -312,9 +337,23 @@ pub(super) fn forget() -> Result<(), TargetError> {
 /// time that is left. What is on them already stays as it is, and no list gets more than it may hold.
 /// `None` if nothing was saved.
 pub fn put_back(program: &Program, wanted: Wanted) -> Result<Option<Returned>, TargetError> {
+    put_back_as(program, |_| wanted)
+}
+
+/// The same where lists were lost that nobody wanted to go: everything, unless it was saved before this start of
+/// the machine. Of that, what is `wanted` after a restart.
+pub fn put_back_lost(program: &Program, wanted: Wanted) -> Result<Option<Returned>, TargetError> {
+    let boot = boot()?;
+    put_back_as(program, |saved| if saved.boot == boot { Wanted::ALL } else { wanted })
+}
+
+fn put_back_as(
+    program: &Program,
+    wanted: impl Fn(&Stamp) -> Wanted,
+) -> Result<Option<Returned>, TargetError> {
     let put = match open() {
         Ok(None) => Ok(None),
-        Ok(Some(opened)) => put_all(program, wanted, opened).map(Some),
+        Ok(Some(opened)) => put_all(program, wanted(&opened.reader.head.saved), opened).map(Some),
         Err(error) => Err(error),
     };
     // A second attempt would not fare better, and saves would wait for it.

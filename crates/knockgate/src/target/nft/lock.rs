@@ -62,15 +62,25 @@ pub(super) fn take_as(name: &str) -> Result<Lock, TargetError> {
     Err(TargetError::Locked { holder: None })
 }
 
-/// How long one save waits for another, and how often it looks.
+/// How long somebody waits who may not be refused, and how often that one looks.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 
+/// The lock of who changes what is in force, when whoever holds it has let it go: after a flush, several
+/// programs of ours may mend it at once.
+pub(super) fn take_in_turn() -> Result<Lock, TargetError> {
+    take_patiently(LOCK)
+}
+
 /// One save at a time. It keeps no apply from its work.
 pub(super) fn take_saving() -> Result<Lock, TargetError> {
+    take_patiently(SAVING)
+}
+
+fn take_patiently(name: &str) -> Result<Lock, TargetError> {
     let start = Instant::now();
     loop {
-        match take_as(SAVING) {
+        match take_as(name) {
             Err(TargetError::Locked { .. }) if start.elapsed() < PATIENCE => thread::sleep(LOOK),
             taken => return taken,
         }
