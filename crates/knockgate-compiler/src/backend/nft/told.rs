@@ -1,0 +1,97 @@
+//! Which rule counted a packet, and which effect was done for one, as the kernel tells it.
+
+use std::fmt;
+
+use super::EVENTS;
+use super::words::quoted;
+use crate::hash::fnv1a_32;
+use crate::net::Family;
+use crate::program::{Effect, Program, Rule};
+
+/// The rule that a counter is of. It stands before the rule's comment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Counted {
+    /// The place of its chain in [`Program::chains`].
+    pub chain: usize,
+    /// Its place in the chain, from 0.
+    pub rule: usize,
+}
+
+impl Counted {
+    /// The rule whose comment this is, if it is one of [`print_live`].
+    pub fn of_comment(comment: &str) -> Option<Self> {
+        let (place, _) = comment.split_once(' ')?;
+        let (chain, rule) = place.strip_prefix('#')?.split_once('.')?;
+        Some(Self { chain: chain.parse().ok()?, rule: rule.parse().ok()? })
+    }
+}
+
+/// An effect that was done for a packet, as its prefix in the packet log says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Told {
+    /// The rule.
+    pub rule: Counted,
+    /// The place of the effect in [`Rule::then`].
+    pub effect: usize,
+    /// Of what the rule is for, so that a rule of another program is not taken for this one.
+    origin: u32,
+}
+
+impl Told {
+    /// Every effect that [`print_live`] has told: what puts a source somewhere. Taking it off is not, for a
+    /// wrong knock takes off whoever knocks, and most were nowhere.
+    pub fn all(program: &Program) -> impl Iterator<Item = (Self, &Effect)> {
+        let chains = program.chains_with_ids();
+        let rules = chains.flat_map(|(id, chain)| {
+            chain
+                .rules
+                .iter()
+                .enumerate()
+                .map(move |(rule, what)| (Counted { chain: id.index(), rule }, what))
+        });
+        rules.flat_map(|(place, rule)| {
+            let effects = rule.then.iter().enumerate();
+            effects.filter_map(move |(effect, what)| Some((Self::of(place, rule, effect)?, what)))
+        })
+    }
+
+    pub(super) fn of(rule: Counted, what: &Rule, effect: usize) -> Option<Self> {
+        let tells = matches!(what.then[effect], Effect::Add { .. } | Effect::Move { .. });
+        tells.then(|| Self { rule, effect, origin: fnv1a_32(what.origin.what.as_bytes()) })
+    }
+
+    /// The effect whose prefix this is, if it is one of ours.
+    pub fn of_prefix(prefix: &str) -> Option<Self> {
+        let (place, rest) = prefix.split_once(' ')?;
+        let (effect, origin) = rest.split_once(' ')?;
+        let rule = Counted::of_comment(&format!("{place} "))?;
+        Some(Self { rule, effect: effect.parse().ok()?, origin: u32::from_str_radix(origin, 16).ok()? })
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule: Counted { chain, rule }, effect, origin } = self;
+        write!(f, "#{chain}.{rule} {effect} {origin:08x}")
+    }
+}
+
+/// Has an effect told, as far as there is room in its limit. It stands last in its line, so that neither a
+/// full list nor the limit keeps anything else from being done; and each effect has a limit of its own, so
+/// that a flood of first knocks hides no grant. Of the packet, its source is told and no port.
+pub(super) fn telling(told: Told, family: Family) -> String {
+    let bytes = match family {
+        Family::V4 => 16,
+        Family::V6 => 24,
+    };
+    let prefix = quoted(&told.to_string());
+    let limit = format!("limit rate {TOLD_A_SECOND}/second burst {TOLD_AT_ONCE} packets");
+    format!("{limit} log prefix {prefix} group {EVENTS} snaplen {bytes}")
+}
+
+/// How often an effect is told. People read no faster; and where all of 1000 doors are flooded at once, a
+/// single process still reads it all.
+pub(super) const TOLD_A_SECOND: u32 = 20;
+
+/// How often it is told in a row, when many come at one moment.
+pub(super) const TOLD_AT_ONCE: u32 = 40;
