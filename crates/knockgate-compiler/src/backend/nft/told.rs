@@ -18,7 +18,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// The rule whose comment this is, if it is one of [`print_live`].
+    /// The rule whose comment this is, if it is one of [`print_live`](super::print_live).
     pub fn of_comment(comment: &str) -> Option<Self> {
         let (place, _) = comment.split_once(' ')?;
         let (chain, rule) = place.strip_prefix('#')?.split_once('.')?;
@@ -38,8 +38,8 @@ pub struct Told {
 }
 
 impl Told {
-    /// Every effect that [`print_live`] has told: what puts a source somewhere. Taking it off is not, for a
-    /// wrong knock takes off whoever knocks, and most were nowhere.
+    /// Every effect that [`print_live`](super::print_live) has told: what puts a source somewhere. Taking it off
+    /// is not, for a wrong knock takes off whoever knocks, and most were nowhere.
     pub fn all(program: &Program) -> impl Iterator<Item = (Self, &Effect)> {
         let chains = program.chains_with_ids();
         let rules = chains.flat_map(|(id, chain)| {
