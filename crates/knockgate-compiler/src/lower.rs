@@ -125,13 +125,16 @@ impl<'p> Lowering<'p> {
         let ports = self.builder.chain("ports", None);
         let machines = self.knocks();
         let banned = self.policy.traps().map(|_| self.ban_list());
-        let knocking = self.knocking(&machines, banned);
-        let wrong = self.wrong(&machines, banned);
+        let rescue = self.rescue();
+        let guard = Guard { rescue, banned };
+        let knocking = self.knocking(&machines, &guard);
+        let wrong = self.wrong(&machines, &guard);
         self.by_port(ports, knocking, wrong);
         let over_v6 = self.over_v6();
         let v6 = vec![Condition::Family(Family::V6)];
         self.rule(ports, always("packets over IPv6"), v6, vec![], Some(Verdict::Jump(over_v6)));
-        self.rescue_early(ports, Family::V4);
+        let rescue = Some(Verdict::Jump(rescue));
+        self.rule(ports, always(WHO_TRIES), vec![], vec![], rescue);
         if let Some(ping) = pings(self.policy) {
             self.rule(ports, always("pings"), vec![ping], vec![], Some(Verdict::Jump(knocking)));
         }
@@ -147,12 +150,7 @@ impl<'p> Lowering<'p> {
         for (what, when) in neighbours() {
             self.rule(chain, always(what), when, vec![], Some(Verdict::Accept));
         }
-        self.rescue_early(chain, Family::V6);
         chain
-    }
-
-    fn rescue_early(&mut self, chain: ChainId, family: Family) {
-        self.rescue(chain, vec![Condition::Family(family), Condition::not_listed(self.banned_by_hand)]);
     }
 
     /// What comes from inside is never looked at further.
@@ -170,17 +168,21 @@ impl<'p> Lowering<'p> {
         chain
     }
 
-    fn rescue(&mut self, chain: ChainId, mut when: Vec<Condition>) {
-        when.extend([Condition::State(States::of(&[State::New])), Condition::ToGateway]);
-        self.rule(chain, always("who tries this policy out"), when, vec![], Some(Verdict::Rescue));
+    /// The chain that lets those in who try the policy out. A ban by hand outranks that.
+    fn rescue(&mut self) -> ChainId {
+        let chain = self.builder.chain("rescue", None);
+        let begins = Condition::State(States::of(&[State::New]));
+        let when = vec![Condition::not_listed(self.banned_by_hand), begins, Condition::ToGateway];
+        self.rule(chain, always(WHO_TRIES), when, vec![], Some(Verdict::Rescue));
+        chain
     }
 
     /// What becomes of a packet to a port of knocks or traps, but for its end: it is dropped like any
     /// other.
-    fn knocking(&mut self, machines: &[Machinery], banned: Option<ListId>) -> ChainId {
+    fn knocking(&mut self, machines: &[Machinery], guard: &Guard) -> ChainId {
         let knocking = self.builder.chain("knocking", None);
-        self.guard(knocking, banned);
-        if let Some((traps, banned)) = self.policy.traps().zip(banned) {
+        self.guard(knocking, guard);
+        if let Some((traps, banned)) = self.policy.traps().zip(guard.banned) {
             let target = self.traps(traps, banned);
             for when in counts_as_knock(self.policy) {
                 let jump = Some(Verdict::Jump(target));
@@ -197,9 +199,9 @@ impl<'p> Lowering<'p> {
 
     /// What becomes of a packet to any other port, but for its end. Coming here twice changes no more than
     /// coming once. Pings that count have been in `knocking`.
-    fn wrong(&mut self, machines: &[Machinery], banned: Option<ListId>) -> ChainId {
+    fn wrong(&mut self, machines: &[Machinery], guard: &Guard) -> ChainId {
         let chain = self.builder.chain("wrong", None);
-        self.guard(chain, banned);
+        self.guard(chain, guard);
         for wrong in machines.iter().filter_map(|machine| machine.wrong.as_ref()) {
             let counts = counts_as_knock(self.policy).into_iter();
             for mut when in counts.filter(|when| !when.contains(&Condition::Echo(None))) {
@@ -211,10 +213,10 @@ impl<'p> Lowering<'p> {
     }
 
     /// What is no knock, whatever port it is sent to, goes no further.
-    fn guard(&mut self, chain: ChainId, banned: Option<ListId>) {
+    fn guard(&mut self, chain: ChainId, guard: &Guard) {
         self.keep_out(chain);
-        self.rescue(chain, vec![]);
-        if let Some(banned) = banned {
+        self.rule(chain, always(WHO_TRIES), vec![], vec![], Some(Verdict::Jump(guard.rescue)));
+        if let Some(banned) = guard.banned {
             let when = vec![Condition::Listed(banned)];
             self.rule(chain, always("banned sources"), when, vec![], Some(Verdict::Drop));
         }
@@ -237,6 +239,15 @@ impl<'p> Lowering<'p> {
         std::iter::once(self.grants[door]).chain(guest).map(add).collect()
     }
 }
+
+/// Who is let in or kept out before a packet can count for anything.
+struct Guard {
+    /// The chain of those who try the policy out.
+    rescue: ChainId,
+    banned: Option<ListId>,
+}
+
+const WHO_TRIES: &str = "who tries this policy out";
 
 /// IPv6 bits of a list that tells single addresses apart.
 const ADDRESS: u8 = 128;

@@ -351,7 +351,8 @@ pub enum Verdict {
     Redirect(SocketAddr),
     /// A TCP packet from where somebody tries the program out, to the port that their own session came
     /// in by, is let through, and the target notes which port it came from. Any other packet goes on,
-    /// and so does every one where nobody tries anything out.
+    /// and so does every one where nobody tries anything out. Rules with this verdict have no effects, and
+    /// stand in chains that have no others, so that a target may leave them out for as long.
     Rescue,
 }
 
@@ -526,6 +527,9 @@ pub enum Flaw {
     SwitchWithEffects(Box<str>),
     /// This chain redirects, but packets enter it elsewhere than at [`Hook::Prerouting`].
     RedirectOutsidePrerouting(Box<str>),
+    /// A rule of this chain has [`Verdict::Rescue`], and effects, or others beside it, or packets enter it
+    /// from a hook.
+    RescueBesideOthers(Box<str>),
     /// A rule adds to or removes from this list, whose members are all fixed.
     StaticListChanged(Box<str>),
     /// A rule of this chain, or of one that it leads to, looks at destinations on lists, but packets
@@ -557,6 +561,9 @@ impl fmt::Display for Flaw {
             }
             Self::RedirectOutsidePrerouting(chain) => {
                 write!(f, "chain `{chain}` redirects after routing was decided")
+            }
+            Self::RescueBesideOthers(chain) => {
+                write!(f, "chain `{chain}` has more than rules for who tries the program out")
             }
             Self::StaticListChanged(list) => write!(f, "a rule changes the static list `{list}`"),
             Self::DestinationOutsideForward(chain) => {
@@ -674,6 +681,7 @@ impl Builder {
         check_names(&program)?;
         check_pools(&program)?;
         check_effects(&program)?;
+        check_rescue(&program)?;
         check_flow(&program)?;
         Ok(program)
     }
@@ -723,6 +731,17 @@ fn check_effects(program: &Program) -> Result<(), Flaw> {
         }
     }
     Ok(())
+}
+
+fn check_rescue(program: &Program) -> Result<(), Flaw> {
+    let rescues = |rule: &Rule| rule.verdict == Some(Verdict::Rescue);
+    let alone = |chain: &Chain| {
+        chain.hook.is_none() && chain.rules.iter().all(|rule| rescues(rule) && rule.then.is_empty())
+    };
+    match program.chains.iter().find(|chain| chain.rules.iter().any(rescues) && !alone(chain)) {
+        Some(chain) => Err(Flaw::RescueBesideOthers(chain.name.clone())),
+        None => Ok(()),
+    }
 }
 
 /// What is known of a chain once everything it can reach has been looked at.

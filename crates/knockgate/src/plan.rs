@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use knockgate_compiler::backend::nft::{RESCUE, RESCUED, Ruleset, Set, TABLE};
+use knockgate_compiler::backend::nft::{OnTrial, RESCUE, RESCUED, Ruleset, Set, TABLE};
 use knockgate_compiler::net::Family;
 use knockgate_compiler::time::Lifetime;
 
@@ -144,19 +144,23 @@ pub fn transaction(
     text + &rescued(ruleset, rescue)
 }
 
-/// What empties the sets of who is let in for a trial, and puts `rescue` there.
+/// What empties the sets and chains of who is let in for a trial, and puts `rescue` there.
 pub fn rescued(ruleset: &Ruleset, rescue: Option<&Rescue>) -> String {
     if !ruleset.rescues() {
         return String::new();
     }
     let sets = [RESCUE, RESCUED].into_iter().flat_map(|set| [4, 6].map(|digit| format!("{set}{digit}")));
-    let flush: String = sets.map(|set| format!("flush set {TABLE} {set}\n")).collect();
-    let add = rescue.map(|Rescue { source, port, lifetime }| {
+    let mut text: String = sets.map(|set| format!("flush set {TABLE} {set}\n")).collect();
+    let chains: BTreeSet<&String> = ruleset.on_trial.iter().map(|rule| &rule.chain).collect();
+    text.extend(chains.into_iter().map(|chain| format!("flush chain {TABLE} {chain}\n")));
+    if let Some(Rescue { source, port, lifetime }) = rescue {
+        let rules = ruleset.on_trial.iter();
+        text.extend(rules.map(|OnTrial { chain, rule }| format!("add rule {TABLE} {chain} {rule}\n")));
         let digit = if Family::of(*source) == Family::V4 { 4 } else { 6 };
         let timeout = lifetime.as_millis();
-        format!("add element {TABLE} {RESCUE}{digit} {{ {source} . {port} timeout {timeout}ms }}\n")
-    });
-    flush + &add.unwrap_or_default()
+        text += &format!("add element {TABLE} {RESCUE}{digit} {{ {source} . {port} timeout {timeout}ms }}\n");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -176,6 +180,7 @@ mod tests {
             fingerprint: "knockgate 1".to_owned(),
             sets: vec![set("banned4", false), set("allow4", true)],
             chains: vec!["input".to_owned(), "about".to_owned()],
+            on_trial: vec![],
         }
     }
 
@@ -263,9 +268,14 @@ mod tests {
             size: Some(1),
         };
         ruleset.sets.extend(["rescue4", "rescue6", "rescued4", "rescued6"].map(set));
-        assert_eq!(text(&ruleset, None).matches("flush set inet knockgate rescue").count(), 4);
+        let [chain, rule] = ["rescue", "tcp dport @rescue accept"].map(str::to_owned);
+        ruleset.on_trial = vec![OnTrial { chain, rule }];
+        let nobody = text(&ruleset, None);
+        assert_eq!(nobody.matches("flush set inet knockgate rescue").count(), 4);
+        assert!(nobody.ends_with("flush chain inet knockgate rescue\n"), "{nobody}");
         let element = "add element inet knockgate rescue6 { 2001:db8::5 . 22 timeout 60000ms }\n";
-        assert!(text(&ruleset, Some(&rescue)).ends_with(element));
+        let rule = "add rule inet knockgate rescue tcp dport @rescue accept\n";
+        assert!(text(&ruleset, Some(&rescue)).ends_with(&format!("{rule}{element}")));
     }
 
     #[test]

@@ -34,7 +34,8 @@ use crate::program::{
 };
 use crate::time::Lifetime;
 use actions::COUNTER;
-pub use told::{Counted, Told};
+pub use told::{Counted, Told, is_on_trial};
+use told::{FIRST, ON_TRIAL, OTHER};
 use words::{End, comment, digit, has, identifier, joined, masked, pair, quoted, static_name};
 pub use words::{set_name, single_bits, single_name};
 
@@ -67,6 +68,18 @@ pub struct Ruleset {
     pub sets: Vec<Set>,
     /// The chains that it declares.
     pub chains: Vec<String>,
+    /// What is there for as long as somebody tries it out, in chains that are empty otherwise: most packets
+    /// come by there.
+    pub on_trial: Vec<OnTrial>,
+}
+
+/// A rule that lets in who is in the sets of [`RESCUE`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnTrial {
+    /// Its chain, which has no others.
+    pub chain: String,
+    /// What it says.
+    pub rule: String,
 }
 
 /// A named set or map.
@@ -132,9 +145,9 @@ pub fn print(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
 }
 
 /// The same for a ruleset that is watched. What meets the conditions of a rule is counted, under the rule's
-/// [`Counted`]; of [`Verdict::Rescue`], what it lets in; what only leads to other rules is counted there. Each addition to a set or map stands between two
-/// counters, and a full one lets nobody get to the second. What a rule adds or moves is told to who listens to
-/// the packet log of [`EVENTS`], as [`Told`].
+/// [`Counted`]; of [`Verdict::Rescue`], what it lets in; what only leads to other rules is counted there. Each
+/// addition to a set or map stands between two counters, and a full one lets nobody get to the second. What a
+/// rule adds or moves is told to who listens to the packet log of [`EVENTS`], as [`Told`].
 pub fn print_live(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
     checked(&Printer::new(program, true))
 }
@@ -175,6 +188,8 @@ fn ruleset(printer: &Printer<'_>) -> Ruleset {
     for (id, _) in printer.program.chains_with_ids() {
         printer.chain(&mut body, id, &mut chains);
     }
+    let ids = printer.program.chains_with_ids();
+    let on_trial: Vec<OnTrial> = ids.flat_map(|(id, _)| printer.on_trial(id)).collect();
     let fingerprint = format!("knockgate {:016x}", fnv1a_64(body.as_bytes()));
     // A rule on connection tracking anywhere, even one that no packet meets, is what makes the
     // kernel track connections, run chains of type nat, and put fragments together.
@@ -182,7 +197,7 @@ fn ruleset(printer: &Printer<'_>) -> Ruleset {
         format!("\tchain {ABOUT} {{\n\t\tct state new return comment {}\n\t}}\n", quoted(&fingerprint));
     chains.push(ABOUT.to_owned());
     let text = format!("table {TABLE} {{\n{body}{about}}}\n");
-    Ruleset { text, fingerprint, sets, chains }
+    Ruleset { text, fingerprint, sets, chains, on_trial }
 }
 
 struct Printer<'p> {
@@ -331,11 +346,10 @@ impl Printer<'_> {
             let counted = Counted { chain: id.index(), rule: index };
             let (about, aside) = self.comments(counted, rule);
             let body = numbered(chain, index);
-            let conditions = self.conditions(rule);
-            if rule.verdict == Some(Verdict::Rescue) && rule.then.is_empty() {
-                self.rescue_lines(&mut rules, &conditions, &about);
+            if rule.verdict == Some(Verdict::Rescue) {
                 continue;
             }
+            let conditions = self.conditions(rule);
             let mut actions = self.actions(rule, counted, &body);
             actions.retain(|action| conditions.iter().any(|condition| action.fits(condition)));
             // A single action is the last thing its rule does, so it may break off. The arms of a
@@ -383,24 +397,33 @@ impl Printer<'_> {
         out.push_str("\t}\n");
     }
 
+    /// What a chain has for as long as somebody tries the ruleset out.
+    fn on_trial(&self, id: ChainId) -> impl Iterator<Item = OnTrial> {
+        let chain = &self.program[id];
+        let rules = chain.rules.iter().enumerate();
+        let rules = rules.filter(|(_, rule)| rule.verdict == Some(Verdict::Rescue));
+        rules.flat_map(move |(index, rule)| {
+            let place = if self.live { format!("{ON_TRIAL}{}.{index} ", id.index()) } else { String::new() };
+            let about = comment(&format!("{place}{}", rule.origin.what));
+            let lines = self.rescue(&self.conditions(rule)).into_iter();
+            lines.map(move |line| OnTrial { chain: self.name(id), rule: format!("{line}{about}") })
+        })
+    }
+
     /// The comment of the first line for what meets a rule's conditions, and that of its other lines.
     fn comments(&self, Counted { chain, rule: place }: Counted, rule: &Rule) -> (String, String) {
         let what = &rule.origin.what;
         if !self.live {
             return (comment(what), comment(what));
         }
-        let first = comment(&format!("#{chain}.{place} {what}"));
-        match rule.verdict {
-            // Those count whom they let in.
-            Some(Verdict::Rescue) => (first.clone(), first),
-            _ => (first, comment(&format!("+{chain}.{place} {what}"))),
-        }
+        let [first, other] = [FIRST, OTHER].map(|mark| comment(&format!("{mark}{chain}.{place} {what}")));
+        (first, other)
     }
 
     /// Where rules count, the first line for what meets the conditions does, or one of its own.
     fn count(&self, rule: &Rule, texts: &mut Vec<String>) {
         match texts.first_mut() {
-            _ if !self.live || rule.verdict == Some(Verdict::Rescue) || leads_on(rule) => {}
+            _ if !self.live || leads_on(rule) => {}
             Some(first) if first.starts_with(COUNTER) => {}
             Some(first) => first.insert_str(0, COUNTER),
             None => texts.push(COUNTER.trim_end().to_owned()),

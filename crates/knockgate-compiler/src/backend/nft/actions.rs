@@ -5,7 +5,7 @@ use super::told::{Counted, Told, telling};
 use super::words::{
     End, digit, forget, has, header, icmp, log_prefix, nfproto, quoted, static_name, timeout,
 };
-use super::{Printer, RESCUE, RESCUED, RESCUED_FOR, line};
+use super::{Printer, RESCUE, RESCUED, RESCUED_FOR};
 use crate::net::{Family, Transport, echo_packet_size};
 use crate::program::{Effect, Expiry, List, ListId, Refusal, Rule, Switch, TrackId, Verdict};
 use crate::time::Lifetime;
@@ -34,35 +34,28 @@ impl Printer<'_> {
                 let text = format!("meta l4proto {{ tcp, udp }} dnat {} to {target}", header(family));
                 actions.push(Action::of(family, text).with(Protocols::PORTS));
             }
-            Some(Verdict::Rescue) => actions.extend(Family::BOTH.map(|family| self.rescue(family))),
+            // Those are there for as long as somebody tries the ruleset out.
+            Some(Verdict::Rescue) => {}
             Some(Verdict::Switch(switch)) => actions.extend(self.switch(switch, name)),
         }
         actions
     }
 
-    /// Hardly anybody ever tries a ruleset out, so that is asked before the rule's conditions.
-    pub(super) fn rescue_lines(&self, out: &mut String, conditions: &[(Option<Family>, Way)], about: &str) {
-        for family in Family::BOTH {
-            let action = self.noted(family);
-            for (_, way) in conditions.iter().filter(|condition| action.fits(condition)) {
-                line(out, &format!("{} {}", tries(family), way.text), &action.text, about);
-            }
-        }
-    }
-
-    /// What cannot be noted is not let in: adding to a full set breaks the rule off. Whom it lets in is
-    /// counted, not who might have been.
-    pub(super) fn noted(&self, family: Family) -> Action {
-        let (source, digit) = (End::Source.of(family), digit(family));
-        let lifetime = timeout(RESCUED_FOR);
-        let noted = format!("add @{RESCUED}{digit} {{ {source} . tcp sport timeout {lifetime} }}");
+    /// The lines of a rule for who tries the ruleset out, with these conditions. What cannot be noted is not
+    /// let in: adding to a full set breaks the rule off. Whom it lets in is counted, not who might have been.
+    pub(super) fn rescue(&self, conditions: &[(Option<Family>, Way)]) -> Vec<String> {
         let counter = if self.live { COUNTER } else { "" };
-        Action::of(family, format!("{noted} {counter}accept")).with(Protocols::of(Transport::Tcp))
-    }
-
-    pub(super) fn rescue(&self, family: Family) -> Action {
-        let noted = self.noted(family);
-        Action { text: format!("{} {}", tries(family), noted.text), ..noted }
+        let mut lines = vec![];
+        for family in Family::BOTH {
+            let (source, digit, lifetime) = (End::Source.of(family), digit(family), timeout(RESCUED_FOR));
+            let tries = format!("{source} . th dport @{RESCUE}{digit} meta l4proto tcp");
+            let noted = format!("add @{RESCUED}{digit} {{ {source} . tcp sport timeout {lifetime} }}");
+            let action = Action::of(family, format!("{noted} {counter}accept"));
+            let action = action.with(Protocols::of(Transport::Tcp));
+            let fitting = conditions.iter().filter(|condition| action.fits(condition));
+            lines.extend(fitting.map(|(_, way)| format!("{tries} {} {}", way.text, action.text)));
+        }
+        lines
     }
 
     pub(super) fn effect(&self, effect: &Effect, family: Family) -> Option<Action> {
@@ -247,11 +240,6 @@ impl Action {
 
 /// What counts the packets that come as far as this in a line.
 pub(super) const COUNTER: &str = "counter ";
-
-/// Whether a packet is from where somebody tries a ruleset out.
-pub(super) fn tries(family: Family) -> String {
-    format!("{} . th dport @{RESCUE}{} meta l4proto tcp", End::Source.of(family), digit(family))
-}
 
 pub(super) fn refuse(how: Refusal) -> Vec<Action> {
     let reset = Action::any("meta l4proto tcp reject with tcp reset").with(Protocols::of(Transport::Tcp));

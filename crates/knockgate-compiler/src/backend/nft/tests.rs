@@ -140,18 +140,26 @@ fn what_is_done_is_told_at_the_end_of_its_line_and_known_again() {
 }
 
 #[test]
-fn of_who_might_try_a_ruleset_out_only_those_are_counted_who_do() {
+fn who_might_try_a_ruleset_out_is_asked_for_only_while_somebody_does_and_counted_once_let_in() {
     let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
     let input = builder.chain("input", Some(Hook::Input));
-    let origin = Origin { what: "test".into(), span: None };
-    let (when, verdict) = (vec![Condition::ToGateway], Some(Verdict::Rescue));
-    builder.rule(input, Rule { when, then: vec![], verdict, origin });
-    let text = print_live(&builder.seal().unwrap()).unwrap().text;
-    for line in text.lines().filter(|line| line.contains("counter")) {
-        let (lookup, noted) = (line.find("@rescue"), line.find("add @rescued"));
-        assert!(lookup.is_some() && lookup < noted && noted < line.find("counter accept"), "{text}");
+    let chain = builder.chain("who tries", None);
+    let rule = |when, verdict| {
+        let origin = Origin { what: "test".into(), span: None };
+        Rule { when, then: vec![], verdict: Some(verdict), origin }
+    };
+    builder.rule(input, rule(vec![], Verdict::Jump(chain)));
+    builder.rule(chain, rule(vec![Condition::ToGateway], Verdict::Rescue));
+    let ruleset = print_live(&builder.seal().unwrap()).unwrap();
+    assert!(!ruleset.text.contains("@rescue"), "{}", ruleset.text);
+    assert_eq!(ruleset.on_trial.len(), 2, "one for each family");
+    for OnTrial { chain, rule } in &ruleset.on_trial {
+        assert!(ruleset.chains.contains(chain), "{chain}");
+        let places = ["@rescue", "fib daddr", "add @rescued", "counter accept", "comment \"?1.0 test\""];
+        let places = places.map(|words| rule.find(words).unwrap_or_else(|| panic!("{words} in {rule}")));
+        assert!(places.is_sorted(), "{rule}");
     }
-    assert_eq!(text.matches("counter").count(), 2, "{text}");
+    assert!(is_on_trial("?1.0 test") && !is_on_trial("#1.0 test") && !is_on_trial("?"));
 }
 
 #[test]
@@ -166,20 +174,19 @@ fn rules_that_have_counted_are_the_same_but_for_their_numbers_each_told_once() {
     };
     let outside = vec![Condition::From(vec!["eth0".parse().unwrap(), "counter".parse().unwrap()])];
     let log = || vec![Effect::Log("is a counter here".into())];
-    builder.rule(input, rule(outside.clone(), log(), Some(Verdict::Drop)));
+    builder.rule(input, rule(outside, log(), Some(Verdict::Drop)));
     builder.rule(input, rule(vec![], log(), None));
-    builder.rule(input, rule(outside, vec![], Some(Verdict::Rescue)));
     builder.rule(input, rule(vec![Condition::Echo(Some(9))], vec![], None));
     let program = builder.seal().expect("no flaws");
     let number = |rule: Counted| (100 + rule.rule as u64, 7);
     let ruleset = print_live(&program).expect("sayable");
     let counted = ruleset.counting_from(number);
-    for rule in 0..4 {
+    for rule in 0..3 {
         let numbers = format!("counter packets {} bytes 7 ", 100 + rule);
         assert_eq!(counted.matches(&numbers).count(), 1, "{numbers} in {counted}");
     }
     assert_eq!(counted.matches("\"is a counter here").count(), 2, "{counted}");
-    let numbers = (0..4).map(|rule| format!("packets {} bytes 7 ", 100 + rule));
+    let numbers = (0..3).map(|rule| format!("packets {} bytes 7 ", 100 + rule));
     let numbers = numbers.chain(["packets 0 bytes 0 ".to_owned()]);
     let bare = numbers.fold(counted, |text, numbers| text.replace(&numbers, ""));
     assert_eq!(bare, ruleset.text);

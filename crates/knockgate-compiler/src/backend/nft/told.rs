@@ -21,9 +21,21 @@ impl Counted {
     /// The rule whose comment this is, if it is one of [`print_live`](super::print_live).
     pub fn of_comment(comment: &str) -> Option<Self> {
         let (place, _) = comment.split_once(' ')?;
-        let (chain, rule) = place.strip_prefix('#')?.split_once('.')?;
+        let (chain, rule) = place.strip_prefix([FIRST, ON_TRIAL])?.split_once('.')?;
         Some(Self { chain: chain.parse().ok()?, rule: rule.parse().ok()? })
     }
+}
+
+/// What the comment of a rule's first line for what meets its conditions begins with.
+pub(super) const FIRST: char = '#';
+/// What those of its other lines begin with.
+pub(super) const OTHER: char = '+';
+/// What those of an [`OnTrial`](super::OnTrial) begin with.
+pub(super) const ON_TRIAL: char = '?';
+
+/// Whether a rule with this comment is one of [`Ruleset::on_trial`](super::Ruleset::on_trial).
+pub fn is_on_trial(comment: &str) -> bool {
+    comment.starts_with(ON_TRIAL) && Counted::of_comment(comment).is_some()
 }
 
 /// An effect that was done for a packet, as its prefix in the packet log says it.

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use knockgate_compiler::backend::nft::{Ruleset, Set};
+use knockgate_compiler::backend::nft::{OnTrial, Ruleset, Set};
 use serde_json::{Value, json};
 
 use super::TargetError;
@@ -132,6 +132,7 @@ impl Saved {
 
     fn to_json(&self) -> Value {
         let Self { applied: Applied { name, text, options }, ruleset } = self;
+        let on_trial = ruleset.on_trial.iter().map(|OnTrial { chain, rule }| json!([chain, rule]));
         let sets = ruleset.sets.iter().map(|Set { name, key, data, fixed, size }| {
             json!({ "name": name, "key": key, "data": data, "fixed": fixed, "size": size })
         });
@@ -142,12 +143,18 @@ impl Saved {
             "ruleset": ruleset.text,
             "fingerprint": ruleset.fingerprint,
             "chains": ruleset.chains,
+            "on-trial": on_trial.collect::<Vec<_>>(),
             "sets": sets.collect::<Vec<_>>(),
         })
     }
 
     fn of_json(value: &Value) -> Option<Self> {
         let sets: Option<_> = value["sets"].as_array()?.iter().map(set_of_json).collect();
+        let on_trial = match &value["on-trial"] {
+            // An older one has such rules among its others.
+            Value::Null => Some(vec![]),
+            rules => rules.as_array()?.iter().map(on_trial_of_json).collect(),
+        };
         let [name, text, ruleset, fingerprint] =
             ["name", "text", "ruleset", "fingerprint"].map(|key| value[key].as_str().map(str::to_owned));
         let applied = Applied { name: name?, text: text?, options: texts(&value["options"])? };
@@ -156,9 +163,15 @@ impl Saved {
             fingerprint: fingerprint?,
             sets: sets?,
             chains: texts(&value["chains"])?,
+            on_trial: on_trial?,
         };
         Some(Self { applied, ruleset })
     }
+}
+
+fn on_trial_of_json(value: &Value) -> Option<OnTrial> {
+    let [chain, rule] = texts(value)?.try_into().ok()?;
+    Some(OnTrial { chain, rule })
 }
 
 fn set_of_json(value: &Value) -> Option<Set> {
@@ -242,6 +255,7 @@ mod tests {
                 fingerprint: "knockgate 1".to_owned(),
                 sets: vec![set(None, Some(7)), set(Some("mark"), Some(7)), set(Some("verdict"), None)],
                 chains: vec!["input".to_owned()],
+                on_trial: vec![OnTrial { chain: "rescue".to_owned(), rule: "accept".to_owned() }],
             },
         };
         assert_eq!(Saved::of_json(&saved.to_json()), Some(saved.clone()));

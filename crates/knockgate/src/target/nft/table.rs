@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use knockgate_compiler::backend::nft::{ABOUT, Counted};
+use knockgate_compiler::backend::nft::{ABOUT, Counted, is_on_trial};
 use knockgate_compiler::hash::fnv1a_64;
 use rustix::io::Errno;
 
@@ -152,7 +152,8 @@ fn type_name(number: u32) -> String {
 }
 
 /// All of our rules, and the members of fixed sets and maps, in a line for each chain and set; not
-/// what packets and people add. Two listings are the same if nothing else was changed.
+/// what packets and people add, nor what is there for as long as a trial. Two listings are the same if nothing
+/// else was changed.
 pub(super) fn listing() -> Result<String, TargetError> {
     let mut lines = String::new();
     let mut put = |line: std::fmt::Arguments<'_>| {
@@ -164,8 +165,11 @@ pub(super) fn listing() -> Result<String, TargetError> {
     })?;
     about.iter().for_each(|about| put(format_args!("{about}\n")));
     let mut chains: BTreeMap<String, Vec<u8>> = all(GET_CHAIN, chain_identity)?.into_iter().collect();
-    for (chain, rule) in all(GET_RULE, |rule| Some((rule.name(RULE_CHAIN)?.to_owned(), rule_identity(rule))))?
-    {
+    let identity = |rule: Attributes<'_>| {
+        let on_trial = comment(rule).is_some_and(|comment| is_on_trial(&comment));
+        (!on_trial).then_some((rule.name(RULE_CHAIN)?.to_owned(), rule_identity(rule)))
+    };
+    for (chain, rule) in all(GET_RULE, identity)? {
         chains.entry(chain).or_default().extend(rule);
     }
     for (name, rules) in chains {
