@@ -12,6 +12,7 @@ const OURS: &str = "Knockgate, 1 door";
 const TEN: &str = "Knockgate, 10 doors";
 const HUNDRED: &str = "Knockgate, 100 doors";
 const THOUSAND: &str = "Knockgate, 1000 doors";
+const EARLY: &str = "Knockgate, 1 door, `early-drop`";
 const SILENT: &str = "Knockgate, 1 door, without counters and events";
 const BY_HAND: &str = "by hand, at input";
 const BY_HAND_RAW: &str = "by hand, closed ports at raw";
@@ -30,6 +31,7 @@ fn contenders() -> Vec<(&'static str, Rules)> {
         (TEN, ours(10)),
         (HUNDRED, ours(100)),
         (THOUSAND, ours(1000)),
+        (EARLY, Rules::Policy(rules::policy(1, "early-drop = true\n"))),
         (SILENT, Rules::Compiled(rules::policy(1, ""))),
         (BY_HAND, nft(rules::BY_HAND)),
         (BY_HAND_RAW, nft(rules::BY_HAND_RAW)),
@@ -136,7 +138,7 @@ pub fn run(report: &mut Report) -> anyhow::Result<()> {
 }
 
 fn plot(report: &mut Report, table: &Table) {
-    let shown = [OURS, THOUSAND, BY_HAND, BY_HAND_INGRESS, RECENT];
+    let shown = [OURS, EARLY, THOUSAND, BY_HAND, BY_HAND_INGRESS, RECENT];
     let group = |&(who, _): &(Who, Vec<_>)| Group {
         name: who.word().to_owned(),
         bars: shown.iter().map(|name| table.of(who, name)).collect(),
@@ -155,9 +157,9 @@ fn targets(report: &mut Report, table: &Table) {
     let wanted = [
         ("a stranger's packet, to nftables by hand at input", Who::Stranger, (OURS, BY_HAND), 1.0),
         (
-            "a banned source's packet, to nftables by hand at ingress",
+            "a banned source's packet with `early-drop`, to nftables by hand at ingress",
             Who::Banned,
-            (OURS, BY_HAND_INGRESS),
+            (EARLY, BY_HAND_INGRESS),
             1.1,
         ),
         ("a stranger's packet with 1000 doors, to the same with one", Who::Stranger, (THOUSAND, OURS), 1.3),

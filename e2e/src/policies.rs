@@ -54,6 +54,9 @@ pub fn text(rng: &mut Rng) -> String {
     if rng.chance(30) {
         put(&mut text, "exempt", &list(&rng.some(&PREFIXES, 2)));
     }
+    if rng.chance(35) {
+        put(&mut text, "early-drop", "true");
+    }
     if rng.chance(50) {
         terms(rng, &mut text, "defaults.");
     }

@@ -6,8 +6,10 @@
 //! who tries the policy out; banned sources; then traps and knocks, for packets that count as such;
 //! and the end, where everything else from outside vanishes, knocks too. Most packets of strangers go
 //! to ports that mean nothing, so one look-up by port comes first, and what costs more is asked only
-//! where it can make a difference. `prerouting` and `forward` exist only for services on hosts behind.
+//! where it can make a difference. `prerouting` and `forward` exist only for services on hosts behind,
+//! and `early` only where the policy has connections to closed ports dropped before they are tracked.
 
+mod early;
 mod knocks;
 mod meaning;
 mod services;
@@ -17,7 +19,7 @@ use std::collections::BTreeMap;
 
 use crate::diag::Span;
 use crate::net::{Endpoint, Family, Port, Prefix, TcpFlags, Transport};
-use crate::policy::{Door, Knock, Policy};
+use crate::policy::{Door, Knock, Policy, Traps};
 use crate::program::{
     Builder, ChainId, Condition, Effect, Expiry, Hook, ListId, Origin, PortEnd, Program, Rule, State, States,
     Verdict,
@@ -128,8 +130,15 @@ impl<'p> Lowering<'p> {
         let rescue = self.rescue();
         let guard = Guard { rescue, banned };
         let knocking = self.knocking(&machines, &guard);
+        let trapped = match self.policy.traps() {
+            Some(traps) => self.trapped(traps, &machines, &guard),
+            None => knocking,
+        };
         let wrong = self.wrong(&machines, &guard);
-        self.by_port(ports, knocking, wrong);
+        self.by_port(ports, Arms { trapped, knocking, wrong });
+        if self.policy.early_drop() {
+            self.early(&machines);
+        }
         let over_v6 = self.over_v6();
         let v6 = vec![Condition::Family(Family::V6)];
         self.rule(ports, always("packets over IPv6"), v6, vec![], Some(Verdict::Jump(over_v6)));
@@ -138,9 +147,15 @@ impl<'p> Lowering<'p> {
         if let Some(ping) = pings(self.policy) {
             self.rule(ports, always("pings"), vec![ping], vec![], Some(Verdict::Jump(knocking)));
         }
-        for condition in machines.into_iter().filter_map(|machine| machine.wrong).map(|wrong| wrong.heeds) {
-            let jump = Some(Verdict::Jump(wrong));
-            self.rule(ports, always("what may be a wrong knock"), vec![condition], vec![], jump);
+        // Each family where only its own packets come by.
+        for (chain, family) in [(over_v6, Family::V6), (ports, Family::V4)] {
+            for heeds in
+                machines.iter().filter_map(|machine| machine.wrong.as_ref()).map(|wrong| &wrong.heeds)
+            {
+                let when = vec![Condition::Family(family), heeds.clone()];
+                let jump = Some(Verdict::Jump(wrong));
+                self.rule(chain, always("what may be a wrong knock"), when, vec![], jump);
+            }
         }
         ports
     }
@@ -177,24 +192,35 @@ impl<'p> Lowering<'p> {
         chain
     }
 
-    /// What becomes of a packet to a port of knocks or traps, but for its end: it is dropped like any
-    /// other.
-    fn knocking(&mut self, machines: &[Machinery], guard: &Guard) -> ChainId {
-        let knocking = self.builder.chain("knocking", None);
-        self.guard(knocking, guard);
-        if let Some((traps, banned)) = self.policy.traps().zip(guard.banned) {
+    /// What becomes of a packet to a port of a trap, but for its end: it is dropped like any other.
+    fn trapped(&mut self, traps: &Traps, machines: &[Machinery], guard: &Guard) -> ChainId {
+        let trapped = self.builder.chain("trapped", None);
+        self.guard(trapped, guard);
+        if let Some(banned) = guard.banned {
             let target = self.traps(traps, banned);
             for when in counts_as_knock(self.policy) {
                 let jump = Some(Verdict::Jump(target));
-                self.rule(knocking, made("traps", traps.span), when, vec![], jump);
+                self.rule(trapped, made("traps", traps.span), when, vec![], jump);
             }
         }
+        self.play_on(trapped, machines);
+        trapped
+    }
+
+    /// What becomes of a packet to a port of a knock, but for its end.
+    fn knocking(&mut self, machines: &[Machinery], guard: &Guard) -> ChainId {
+        let knocking = self.builder.chain("knocking", None);
+        self.guard(knocking, guard);
+        self.play_on(knocking, machines);
+        knocking
+    }
+
+    fn play_on(&mut self, chain: ChainId, machines: &[Machinery]) {
         for machine in machines {
             for when in counts_as_knock(self.policy) {
-                self.rule(knocking, always("knocks"), when, vec![], Some(Verdict::Jump(machine.chain)));
+                self.rule(chain, always("knocks"), when, vec![], Some(Verdict::Jump(machine.chain)));
             }
         }
-        knocking
     }
 
     /// What becomes of a packet to any other port, but for its end. Coming here twice changes no more than
@@ -238,6 +264,16 @@ impl<'p> Lowering<'p> {
         let guest = self.guests.get(&lifetime).copied();
         std::iter::once(self.grants[door]).chain(guest).map(add).collect()
     }
+}
+
+/// The chains that packets to certain ports go to.
+struct Arms {
+    /// To those of traps.
+    trapped: ChainId,
+    /// To those of knocks.
+    knocking: ChainId,
+    /// To those of services, for who may not use them.
+    wrong: ChainId,
 }
 
 /// Who is let in or kept out before a packet can count for anything.
@@ -317,6 +353,12 @@ fn written(text: &str) -> Prefix {
     text.parse().expect("a prefix of the RFC")
 }
 
+/// The flags of what opens a TCP connection (RFC 9293, section 3.5).
+fn opening() -> Condition {
+    let handshake = TcpFlags::FIN.with(TcpFlags::SYN).with(TcpFlags::RST).with(TcpFlags::ACK);
+    Condition::Flags { mask: handshake, set: TcpFlags::SYN }
+}
+
 /// Which packets count as knocks, of those that begin something with the gateway. Only protocols that
 /// a knock or a trap has are looked at, so that the rest of what a client sends never upsets a sequence.
 fn counts_as_knock(policy: &Policy) -> Vec<Vec<Condition>> {
@@ -326,11 +368,9 @@ fn counts_as_knock(policy: &Policy) -> Vec<Vec<Condition>> {
         let on = |endpoint: &Endpoint| endpoint.transport == transport;
         knocks().any(|knock| matches!(knock, Knock::Port(endpoint) if on(&endpoint))) || traps().any(on)
     };
-    let handshake = TcpFlags::FIN.with(TcpFlags::SYN).with(TcpFlags::RST).with(TcpFlags::ACK);
-    let opening = Condition::Flags { mask: handshake, set: TcpFlags::SYN };
     let mut found = vec![];
     if uses(Transport::Tcp) {
-        found.push(vec![Condition::Transport(Transport::Tcp), opening, Condition::NoExtensionHeaders]);
+        found.push(vec![Condition::Transport(Transport::Tcp), opening(), Condition::NoExtensionHeaders]);
     }
     if uses(Transport::Udp) {
         found.push(vec![Condition::Transport(Transport::Udp), Condition::NoExtensionHeaders]);

@@ -254,6 +254,7 @@ pub struct Policy {
     allow: Vec<Prefix>,
     exempt: Vec<Prefix>,
     sources: NonZeroU32,
+    early_drop: bool,
     traps: Option<Traps>,
     doors: Vec<Door>,
     upkeep: Upkeep,
@@ -283,6 +284,17 @@ impl Policy {
     /// Entries each list may have in an address family.
     pub fn sources(&self) -> NonZeroU32 {
         self.sources
+    }
+
+    /// Whether TCP connections to closed ports are dropped before the kernel tracks connections.
+    pub fn early_drop(&self) -> bool {
+        self.early_drop
+    }
+
+    /// The same with everything dropped where all else is decided.
+    #[must_use]
+    pub fn without_early_drop(self) -> Self {
+        Self { early_drop: false, ..self }
     }
 
     /// Traps, if any.
@@ -352,6 +364,8 @@ pub struct Draft {
     pub exempt: Vec<At<Prefix>>,
     /// See [`Policy::sources`].
     pub sources: Option<At<u32>>,
+    /// See [`Policy::early_drop`].
+    pub early_drop: bool,
     /// See [`Policy::traps`].
     pub traps: Option<TrapsDraft>,
     /// What doors have that do not say otherwise.

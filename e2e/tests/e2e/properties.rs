@@ -15,9 +15,9 @@ use knockgate_compiler::net::{
 use knockgate_compiler::policy::{Door, Host, Knock, Policy, Wrong};
 use knockgate_compiler::program::{Builder, Condition, Effect, Hook, Program, Rule, State, Switch, Verdict};
 use knockgate_compiler::random::Rng;
-use knockgate_compiler::sim::{Change, Decision, Entry, Fate, Simulator};
+use knockgate_compiler::sim::{Change, Decider, Decision, Entry, Fate, Simulator};
 use knockgate_compiler::time::Moment;
-use knockgate_e2e::{policies, programs, scripts};
+use knockgate_e2e::{policies, programs, scripts, world};
 
 const POLICIES: u64 = 1500;
 const CROWDS: u64 = 40;
@@ -214,6 +214,37 @@ fn doors_open_to_the_whole_sequence_alone_and_grants_end_on_time() {
 fn a_crowd_of_doors_that_share_all_their_knocks_opens_one_by_one() {
     let times: u64 = (0..CROWDS).map(|seed| expect_what_the_policy_says(seed, policies::crowd)).sum();
     assert!(times > CROWDS, "doors open so seldom that it says little: {times}");
+}
+
+#[test]
+fn what_is_dropped_early_would_have_been_dropped_later_and_changed_nothing() {
+    let mut dropped = 0;
+    for seed in 0..POLICIES {
+        let mut rng = Rng::new(seed);
+        let text = loop {
+            let text = policies::text(&mut rng);
+            if !text.contains("early-drop") {
+                break format!("early-drop = true\n{text}");
+            }
+        };
+        let (Some(policy), _) = frontend::toml::parse(&text) else { continue };
+        let (early, late) = (lower(&policy), lower(&policy.clone().without_early_drop()));
+        let (mut early, mut late) = (Simulator::new(&early), Simulator::new(&late));
+        let mut now = Moment::default();
+        for shot in policies::trace(&mut rng, &policy) {
+            let stray = world::syn(shot.packet.source, 60_000, 4);
+            for packet in [Some(shot.packet), rng.chance(20).then_some(stray)].into_iter().flatten() {
+                now = Moment::from_millis(now.as_millis() + pause(&mut rng));
+                let (one, other) = (early.play(now, &packet), late.play(now, &packet));
+                let about = || format!("seed {seed} at {now}: {packet:?}\n{text}");
+                assert_eq!((one.fate, &one.changes), (other.fate, &other.changes), "{}", about());
+                let here =
+                    matches!(one.decider, Decider::Rule { origin, .. } if &*origin.what == "closed ports");
+                dropped += u64::from(here);
+            }
+        }
+    }
+    assert!(dropped > POLICIES, "so seldom that it says little: {dropped}");
 }
 
 #[test]

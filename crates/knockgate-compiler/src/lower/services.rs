@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Lowering, PUBLIC, always, known_states, leases, made};
+use super::{Arms, Lowering, PUBLIC, always, known_states, leases, made};
 use crate::net::{Endpoint, Family, Prefix};
 use crate::policy::{Host, Knock, Policy, Service};
 use crate::program::{ChainId, Condition, Hook, ListId, Switch, Verdict};
@@ -20,11 +20,11 @@ impl<'p> Lowering<'p> {
         doors.flat_map(|(door, d)| d.services.iter().map(move |service| Way { door, service }))
     }
 
-    /// The rule of `ports` that leads packets on by the port that they are sent to. Ports of knocks and
-    /// traps lead to `knocking`, those of services to `wrong` for who may not use them.
-    pub(super) fn by_port(&mut self, ports: ChainId, knocking: ChainId, wrong: ChainId) {
+    /// The rule of `ports` that leads packets on by the port that they are sent to.
+    pub(super) fn by_port(&mut self, ports: ChainId, Arms { trapped, knocking, wrong }: Arms) {
         let mut arms: BTreeMap<Endpoint, ChainId> = BTreeMap::new();
-        arms.extend(touched(self.policy).map(|endpoint| (endpoint, knocking)));
+        arms.extend(knocked(self.policy).map(|endpoint| (endpoint, knocking)));
+        arms.extend(trap_ports(self.policy).map(|endpoint| (endpoint, trapped)));
         if !self.policy.public().is_empty() {
             let public = self.public();
             arms.extend(self.policy.public().iter().map(|endpoint| (*endpoint, public)));
@@ -180,14 +180,18 @@ impl<'p> Lowering<'p> {
     }
 }
 
-/// Ports that knocks and traps have.
-fn touched(policy: &Policy) -> impl Iterator<Item = Endpoint> {
+/// Ports that knocks have.
+pub(super) fn knocked(policy: &Policy) -> impl Iterator<Item = Endpoint> {
     let knocks = policy.doors().iter().flat_map(|door| door.sequence.knocks());
-    let knocks = knocks.filter_map(|knock| match knock {
+    knocks.filter_map(|knock| match knock {
         Knock::Port(endpoint) => Some(endpoint),
         Knock::Ping(_) => None,
-    });
-    knocks.chain(policy.traps().into_iter().flat_map(|traps| traps.ports.iter().copied()))
+    })
+}
+
+/// Ports that traps have.
+pub(super) fn trap_ports(policy: &Policy) -> impl Iterator<Item = Endpoint> {
+    policy.traps().into_iter().flat_map(|traps| traps.ports.iter().copied())
 }
 
 /// `22-tcp`, for names of chains.

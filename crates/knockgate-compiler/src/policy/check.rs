@@ -73,6 +73,7 @@ impl Draft {
             allow: values(self.allow),
             exempt: values(self.exempt),
             sources: sources.and_then(NonZeroU32::new).unwrap_or(default::SOURCES),
+            early_drop: self.early_drop,
             traps: traps.map(|(traps, _)| traps),
             doors,
             upkeep,

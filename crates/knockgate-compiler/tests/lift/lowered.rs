@@ -98,9 +98,10 @@ proptest! {
             1..4,
         ),
         traps in any::<bool>(),
+        early in any::<bool>(),
     ) {
         const KNOCKS: [&str; 6] = ["1001/tcp", "1002/tcp", "1003/tcp", "1001/udp", "ping/100", "ping/200"];
-        let mut text = String::from("outside = \"eth0\"\n");
+        let mut text = format!("outside = \"eth0\"\nearly-drop = {early}\n");
         if traps {
             text += "traps = { ports = [\"23/tcp\", \"445/tcp\"] }\n";
         }

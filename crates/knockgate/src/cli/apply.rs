@@ -84,7 +84,8 @@ pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> 
             anyhow::bail!("{doubt}; say which of this machine's are meant: --interface NAME=eth0")
         }
     };
-    let doubts: Vec<String> = doubts.iter().map(ToString::to_string).collect();
+    let early = nft::early_doubts(&loaded.program)?;
+    let doubts: Vec<String> = doubts.iter().chain(&early).map(ToString::to_string).collect();
     let options = loaded.options.words();
     let applied = Applied { name: loaded.text.name, text: loaded.text.text, options };
     let wanted = Saved { applied, ruleset };

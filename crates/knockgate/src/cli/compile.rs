@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use knockgate_compiler::backend::Unsayable;
 use knockgate_compiler::backend::routeros::{self, Version};
+use knockgate_compiler::lower::lower;
 
 use super::input::{Loaded, ScriptOptions, load};
 use super::output::{Answer, Output};
@@ -102,7 +103,13 @@ fn script(loaded: &Loaded, options: &RouterOs, output: &Output) -> anyhow::Resul
     if let Some(answer) = loaded.gaps(output)? {
         return Ok(answer);
     }
-    let shaped = match routeros::shape(&loaded.program, options.options()) {
+    // What is closed is the owner's to say there, unless that is asked for.
+    let early = loaded.policy.as_ref().filter(|policy| policy.early_drop() && !options.final_drop);
+    let program = early.map(|policy| lower(&policy.clone().without_early_drop()));
+    if program.is_some() {
+        output.warn("`early-drop` is left out: it closes ports, which is for --final-drop");
+    }
+    let shaped = match routeros::shape(program.as_ref().unwrap_or(&loaded.program), options.options()) {
         Ok(shaped) => shaped,
         Err(refused) => {
             let findings: Vec<_> = refused.iter().map(Unsayable::finding).collect();

@@ -198,6 +198,10 @@ allow = []
 # Sources that are never banned: the gateways and resolvers found on this machine.
 exempt = [{spared}]
 
+# Drop TCP connections to closed ports before the kernel tracks them: a third less work in a flood. Not
+# where Docker or other rules send connections on to ports that nothing here names.
+# early-drop = true
+
 # Who touches two of these is banned: a minute first, then ever longer. They stand on both sides of
 # the sequence, so that no sweep meets it before them.
 [traps]

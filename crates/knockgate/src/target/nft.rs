@@ -29,7 +29,7 @@ use crate::plan::{Load, Plan, Rescue, Snapshot, plan, transaction};
 pub use conntrack::cut;
 pub use elements::{Element, Shape, get, holding, put, replace, some, take, walk};
 use lock::Lock;
-pub use machine::{Doubt, doubts};
+pub use machine::{Doubt, doubts, early_doubts};
 pub use managed::{Kept, Managed};
 pub use note::COMMENT;
 pub use refusals::refused;

@@ -309,6 +309,8 @@ fn counts() -> Vec<Bad> {
 fn upkeep() -> Vec<Bad> {
     let table = |name: &str, line: &str| rest(&format!("[{name}]\n{line}\n"));
     vec![
+        bad(general("early-drop = \"true\""), "P003", (2, 14), "without quotes"),
+        bad(general("early-drops = true"), "P002", (2, 1), "did you mean `early-drop`?"),
         bad(general("if-changed = \"repar\""), "P029", (2, 14), "did you mean `repair`?"),
         bad(general("if-changed = \"ignore\""), "P029", (2, 14), "`repair`, `alarm`"),
         bad(table("restart", "bans = \"kept\""), "P029", (8, 8), "did you mean `keep`?"),

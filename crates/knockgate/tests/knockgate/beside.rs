@@ -331,6 +331,17 @@ fn ports_that_docker_publishes_are_guarded_as_hosts_behind_only() {
     machine.knock();
     assert!(machine.connects(8080), "granted");
     assert_eq!(machine.theirs(&tables), before);
+    // What is dropped early never comes to Docker's rules, unless it is named.
+    let early = format!("early-drop = true\n{}", door());
+    let told = "chain `DOCKER` of table `ip nat` sends connections on which `early-drop` drops before";
+    only(&machine.findings(&early), &["warning", told, "in `public`"]);
+    assert!(machine.gateway.try_apply(&early).expect(0).stderr.contains(told));
+    assert!(!machine.connects(8080), "dropped early");
+    let named = early.replace("public = \"80/tcp\"", "public = [\"80/tcp\", \"8080/tcp\"]");
+    assert_ne!(named, early);
+    assert!(machine.findings(&named).is_empty(), "{:#?}", machine.findings(&named));
+    machine.gateway.apply(&named);
+    assert!(machine.connects(8080), "public, and so left to Docker");
     // Another host behind, which Docker knows nothing of.
     let text = behind.replace("172.17.0.2:80", "172.17.0.9:80");
     let found = machine.findings(&text.replace("8080/tcp", "8081/tcp"));

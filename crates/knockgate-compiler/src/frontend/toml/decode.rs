@@ -154,6 +154,20 @@ impl Decode for At<u32> {
     }
 }
 
+impl Decode for At<bool> {
+    fn decode(value: &Spanned<DeValue<'_>>, decoder: &mut Decoder) -> Option<Self> {
+        let read = value.get_ref().as_bool();
+        if read.is_none() {
+            decoder.wrong_type(value, "`true` or `false`", "it is written without quotes");
+        }
+        Some(At { value: read?, span: value.span().into() })
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "boolean" })
+    }
+}
+
 /// A list; a single item may stand without brackets.
 impl<T> Decode for At<Vec<At<T>>>
 where

@@ -27,6 +27,8 @@ tables! {
         "exempt" exempt: At<Vec<At<Prefix>>>,
         /// Sources that may be knocking, granted or banned at a time, in each address family.
         "sources" sources: At<u32> = 65536,
+        /// Whether TCP connections to closed ports are dropped before the kernel tracks connections.
+        "early-drop" early_drop: At<bool> = false,
         /// What is done when another program changes the rules: `repair` or `alarm`.
         "if-changed" if_changed: At<IfChanged> = "repair",
         /// What doors have that do not say otherwise.
@@ -124,6 +126,7 @@ impl Document {
             allow: items(self.allow),
             exempt: items(self.exempt),
             sources: self.sources,
+            early_drop: self.early_drop.is_some_and(|at| at.value),
             traps: self.traps.map(|table| table.into_draft(end)),
             defaults: defaults.unwrap_or_default(),
             doors: self.doors.map(doors).unwrap_or_default(),

@@ -10,13 +10,13 @@ mod telling;
 mod tools;
 pub mod wanted;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use knockgate_compiler::net::{Family, Interface, Prefix};
 use knockgate_compiler::policy::Host;
-use knockgate_compiler::program::{ChainId, Condition, Hook, Program, Verdict};
+use knockgate_compiler::program::{ChainId, Condition, Hook, Program, Switch, Verdict};
 
 use super::{TargetError, probe};
 pub use arrivals::{Obstacle, Sure};
@@ -52,6 +52,8 @@ pub enum Doubt {
     },
     /// Others do something to packets that are wanted.
     Obstacle(Obstacle, Tool),
+    /// Others' rules send on, or to another port, what ours may have dropped before.
+    DroppedBefore(BTreeSet<Place>),
     /// There are rules that nft does not show.
     Hidden(BTreeSet<String>),
     /// Somebody listens where a knock or trap is.
@@ -113,6 +115,7 @@ pub fn examine(program: &Program, wanted: &[Wanted]) -> Result<Vec<Check>, Targe
         check("packets are passed on to hosts behind", forwarding),
         check("connection tracking has room", tracking()?),
         check("no other table stops or diverts what is wanted", owned(obstacles, &tables)),
+        check("nothing is dropped early that others send on", dropped_before(program, &tables)),
         check("nft shows all rules there are", hidden()),
         check("nobody listens at knocks and traps", overheard(wanted, &listeners)),
         check("somebody listens at each service of the gateway", deaf(wanted, &listeners)),
@@ -222,6 +225,31 @@ fn deaf(wanted: &[Wanted], listeners: &[Listener]) -> Vec<Doubt> {
         unheard.cloned().partition(|wanted| at(wanted).next().is_some());
     let kinds = [(none, false), (inward, true)].into_iter().filter(|(wanted, _)| !wanted.is_empty());
     kinds.map(|(wanted, inward)| Doubt::Deaf(wanted, inward)).collect()
+}
+
+/// What there is to doubt about a program that drops early, beside the rules of others.
+pub fn early_doubts(program: &Program) -> Result<Vec<Doubt>, TargetError> {
+    if passes_early(program).is_some() { Ok(dropped_before(program, &others::read()?)) } else { Ok(vec![]) }
+}
+
+fn dropped_before(program: &Program, tables: &[Table]) -> Vec<Doubt> {
+    let Some(passes) = passes_early(program) else { return vec![] };
+    let dropped = |port| !passes.contains(&port);
+    let places: BTreeSet<Place> = tables.iter().flat_map(|table| table.translations(dropped)).collect();
+    if places.is_empty() { vec![] } else { vec![Doubt::DroppedBefore(places)] }
+}
+
+/// The TCP ports that are told from others before anybody's rules could send packets on; `None` if none is
+/// dropped there.
+fn passes_early(program: &Program) -> Option<BTreeSet<u16>> {
+    let early = beneath(program, Hook::Raw);
+    let rules = || early.iter().flat_map(|index| &program.chains()[*index].rules);
+    rules().find(|rule| rule.verdict == Some(Verdict::Drop))?;
+    let arms = rules().filter_map(|rule| match &rule.verdict {
+        Some(Verdict::Switch(Switch::Port(arms))) => Some(arms),
+        _ => None,
+    });
+    Some(arms.flat_map(BTreeMap::keys).map(|endpoint| endpoint.port.number()).collect())
 }
 
 fn beside(tables: &[Table]) -> Vec<Doubt> {

@@ -10,7 +10,7 @@ use knockgate_compiler::policy::{Host, Knock};
 use super::holds::{Holds, Packet};
 use super::links::{Link, way_to};
 use super::others::{Base, Deed, Fate, Place, Table};
-use super::wanted::Wanted;
+use super::wanted::{Purpose, Wanted};
 
 /// How sure it is that something is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -163,7 +163,7 @@ impl Scene<'_> {
             }
             let packet = if after_ours { leg.after } else { leg.before };
             let fate = table.meet(name, packet);
-            let passes = fate.passes || fate.deeds.iter().any(|(deed, _)| is_ours(deed, wanted));
+            let passes = fate.passes || fate.deeds.iter().any(|(deed, _)| is_fine(deed, wanted));
             let unless_named = || table.meet(name, &Packet { named: Holds::Maybe, ..packet.clone() }).passes;
             let sure = match passes {
                 _ if ends_with_us && decided == Ordering::Equal => Sure::IfFirst,
@@ -171,7 +171,7 @@ impl Scene<'_> {
                 false if unless_named() => Sure::UnlessNamed,
                 false => Sure::Yes,
             };
-            for (deed, place) in told(&fate, passes).filter(|(deed, _)| !is_ours(deed, wanted)) {
+            for (deed, place) in told(&fate, passes).filter(|(deed, _)| !is_fine(deed, wanted)) {
                 put(found, (sure, deed.clone(), place.clone()), leg.hook, wanted, self.family);
             }
             if !passes {
@@ -193,9 +193,11 @@ impl Scene<'_> {
     }
 }
 
-/// Whether packets are sent where our own rules send them too, and guard what is there.
-fn is_ours(deed: &Deed, wanted: &Wanted) -> bool {
+/// Whether packets are sent where our own rules send them too, and guard what is there; or are for everybody,
+/// whoever answers them.
+fn is_fine(deed: &Deed, wanted: &Wanted) -> bool {
     match (deed, wanted.host) {
+        (Deed::Divert(_), _) if wanted.purpose == Purpose::Public => true,
         (Deed::Divert(Some(to)), Host::Via(address, port)) => {
             *to == SocketAddr::new(address, port.number()).to_string()
         }

@@ -157,6 +157,23 @@ impl Table {
         table
     }
 
+    /// Its rules that send TCP connections from elsewhere to another address or port, but those that ask for
+    /// ports of which none is `among` those that matter.
+    pub fn translations(&self, among: impl Fn(u16) -> bool) -> Vec<Place> {
+        let enters = |base: &Base| base.hook == "prerouting";
+        let mut found = vec![];
+        for (name, chain) in &self.chains {
+            let rules = chain.rules.iter().filter(|_| chain.base.as_ref().is_none_or(enters));
+            let rules = rules.filter(|rule| rule.translates());
+            for rule in
+                rules.filter(|rule| rule.tcp_ports().is_none_or(|ports| ports.into_iter().any(&among)))
+            {
+                found.push(Place { table: self.name.clone(), chain: name.clone(), rule: Some(rule.handle) });
+            }
+        }
+        found
+    }
+
     /// Whether packets of this family enter it.
     fn sees(&self, family: Family) -> bool {
         match family {
@@ -200,6 +217,35 @@ impl Base {
             drops: chain["policy"] == "drop",
             devices,
         })
+    }
+}
+
+impl Rule {
+    fn words(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.statements.iter().filter_map(Value::as_object).flatten()
+    }
+
+    fn translates(&self) -> bool {
+        self.words().any(|(word, _)| ["dnat", "redirect", "tproxy"].contains(&word.as_str()))
+    }
+
+    /// The TCP ports that it asks for, none if it asks for those of UDP; `None` if it asks for no ports, or
+    /// not in a way that is understood.
+    fn tcp_ports(&self) -> Option<Vec<u16>> {
+        let mut matches = self.words().filter(|(word, of)| *word == "match" && of["op"] == "==");
+        let port = matches.find(|(_, of)| of["left"]["payload"]["field"] == "dport")?.1;
+        let mut found = vec![];
+        for part in match &port["right"]["set"] {
+            Value::Array(parts) => parts.as_slice(),
+            _ => std::slice::from_ref(&port["right"]),
+        } {
+            let number = |value: &Value| u16::try_from(value.as_u64()?).ok();
+            match &part["range"] {
+                Value::Array(ends) => found.extend(number(ends.first()?)?..=number(ends.last()?)?),
+                _ => found.push(number(part)?),
+            }
+        }
+        Some(if port["left"]["payload"]["protocol"] == "udp" { vec![] } else { found })
     }
 }
 

@@ -45,6 +45,14 @@ impl fmt::Display for Doubt {
                 f.write_str("when it is full, knocks and new connections are dropped")
             }
             Self::Obstacle(obstacle, _) => obstacle.fmt(f),
+            Self::DroppedBefore(places) => {
+                let named = places.first().map(ToString::to_string).unwrap_or_default();
+                let (and, send) = match places.len() {
+                    0 | 1 => (String::new(), "sends"),
+                    more => (format!(" and {} more", more - 1), "send"),
+                };
+                write!(f, "{named}{and} {send} connections on which `early-drop` drops before")
+            }
             Self::Hidden(tables) => {
                 let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
                 write!(f, "the older iptables has tables here ({}), ", tables.join(", "))?;
@@ -162,6 +170,9 @@ impl Doubt {
             }
             Self::TableFull { .. } => "raise sysctl net.netfilter.nf_conntrack_max".to_owned(),
             Self::Obstacle(obstacle, tool) => tools::advice(obstacle, *tool),
+            Self::DroppedBefore(_) => {
+                "name the ports that strangers may use in `public`, or leave `early-drop` out".to_owned()
+            }
             Self::Hidden(_) => {
                 "look with `iptables-legacy-save`; better, move those rules to iptables-nft".to_owned()
             }
