@@ -25,7 +25,7 @@ use crate::program::{
     Verdict,
 };
 use crate::time::Lifetime;
-pub use meaning::{Meaning, What, meanings};
+pub use meaning::{Meaning, What, is_worth_telling, meanings};
 
 use knocks::Machinery;
 
@@ -257,12 +257,22 @@ impl<'p> Lowering<'p> {
         self.rule(chain, always("sources banned by hand"), banned_by_hand, vec![], Some(Verdict::Drop));
     }
 
-    /// What is done for a source that has made all knocks of the door.
-    fn grant(&self, door: usize) -> Vec<Effect> {
+    /// Lets a source in that has made all knocks of the door.
+    fn grant(&self, door: usize) -> Effect {
         let lifetime = self.policy.doors()[door].grant;
-        let add = |list| Effect::Add { list, lifetime, expiry: Expiry::Refresh };
-        let guest = self.guests.get(&lifetime).copied();
-        std::iter::once(self.grants[door]).chain(guest).map(add).collect()
+        Effect::Add { list: self.grants[door], lifetime, expiry: Expiry::Refresh }
+    }
+
+    /// Keeps who holds a grant of this length from being banned.
+    fn guest(&self, lifetime: Lifetime) -> Option<Effect> {
+        let list = *self.guests.get(&lifetime)?;
+        Some(Effect::Add { list, lifetime, expiry: Expiry::Refresh })
+    }
+
+    /// Both.
+    fn granted_at_once(&self, door: usize) -> Vec<Effect> {
+        let guest = self.guest(self.policy.doors()[door].grant);
+        std::iter::once(self.grant(door)).chain(guest).collect()
     }
 }
 

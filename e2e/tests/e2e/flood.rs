@@ -36,7 +36,7 @@ fn policy(sources: u32, more: &str, door: &str) -> Policy {
 }
 
 fn gateway(program: &Program) -> Gateway {
-    let ruleset = nft::print_live(program).expect("a policy");
+    let ruleset = nft::print_live(program, &|_| true).expect("a policy");
     world::gateway(&ruleset.text).unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -141,15 +141,16 @@ impl Set {
 /// The ruleset of `program`, or everything in it that a ruleset cannot say. A program made from a
 /// policy has nothing of that kind.
 pub fn print(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
-    checked(&Printer::new(program, false))
+    checked(&Printer::new(program, None))
 }
 
 /// The same for a ruleset that is watched. What meets the conditions of a rule is counted, under the rule's
 /// [`Counted`]; of [`Verdict::Rescue`], what it lets in; what only leads to other rules is counted there. Each
 /// addition to a set or map stands between two counters, and a full one lets nobody get to the second. What a
-/// rule adds or moves is told to who listens to the packet log of [`EVENTS`], as [`Told`].
-pub fn print_live(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
-    checked(&Printer::new(program, true))
+/// rule adds or moves is told to who listens to the packet log of [`EVENTS`], as [`Told`], if it is worth that:
+/// `tells` says so.
+pub fn print_live(program: &Program, tells: &dyn Fn(&Effect) -> bool) -> Result<Ruleset, Vec<Unsayable>> {
+    checked(&Printer::new(program, Some(tells)))
 }
 
 fn checked(printer: &Printer<'_>) -> Result<Ruleset, Vec<Unsayable>> {
@@ -202,8 +203,8 @@ fn ruleset(printer: &Printer<'_>) -> Ruleset {
 
 struct Printer<'p> {
     program: &'p Program,
-    /// Whether rules count, and tell what they do.
-    live: bool,
+    /// Whether rules count, and which of the effects that can be told are.
+    live: Option<&'p dyn Fn(&Effect) -> bool>,
     /// Lists that rules take sources off.
     removed: BTreeSet<ListId>,
     /// The lists and families of the sets that no packet fills, by their names.
@@ -211,7 +212,7 @@ struct Printer<'p> {
 }
 
 impl<'p> Printer<'p> {
-    fn new(program: &'p Program, live: bool) -> Self {
+    fn new(program: &'p Program, live: Option<&'p dyn Fn(&Effect) -> bool>) -> Self {
         let effects = program.chains().iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.then);
         let removed = effects.filter_map(|effect| match effect {
             Effect::Remove(list) => Some(*list),
@@ -403,7 +404,11 @@ impl Printer<'_> {
         let rules = chain.rules.iter().enumerate();
         let rules = rules.filter(|(_, rule)| rule.verdict == Some(Verdict::Rescue));
         rules.flat_map(move |(index, rule)| {
-            let place = if self.live { format!("{ON_TRIAL}{}.{index} ", id.index()) } else { String::new() };
+            let place = if self.live.is_some() {
+                format!("{ON_TRIAL}{}.{index} ", id.index())
+            } else {
+                String::new()
+            };
             let about = comment(&format!("{place}{}", rule.origin.what));
             let lines = self.rescue(&self.conditions(rule)).into_iter();
             lines.map(move |line| OnTrial { chain: self.name(id), rule: format!("{line}{about}") })
@@ -413,7 +418,7 @@ impl Printer<'_> {
     /// The comment of the first line for what meets a rule's conditions, and that of its other lines.
     fn comments(&self, Counted { chain, rule: place }: Counted, rule: &Rule) -> (String, String) {
         let what = &rule.origin.what;
-        if !self.live {
+        if self.live.is_none() {
             return (comment(what), comment(what));
         }
         let [first, other] = [FIRST, OTHER].map(|mark| comment(&format!("{mark}{chain}.{place} {what}")));
@@ -423,7 +428,7 @@ impl Printer<'_> {
     /// Where rules count, the first line for what meets the conditions does, or one of its own.
     fn count(&self, rule: &Rule, texts: &mut Vec<String>) {
         match texts.first_mut() {
-            _ if !self.live || leads_on(rule) => {}
+            _ if self.live.is_none() || leads_on(rule) => {}
             Some(first) if first.starts_with(COUNTER) => {}
             Some(first) => first.insert_str(0, COUNTER),
             None => texts.push(COUNTER.trim_end().to_owned()),

@@ -5,7 +5,7 @@
 //! knocks, and one position says it. So a knock costs the same however many doors there are.
 //! The other doors have a list for each stage; nothing is ever taken off those.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::meaning::how_far;
 use super::services::dashed;
@@ -69,8 +69,9 @@ impl Lowering<'_> {
         let track = self.builder.track(name, self.policy.sources());
         let positions: HashMap<&Progress, Position> =
             machine.arms.keys().map(|progress| (progress, self.position(track, doors, progress))).collect();
+        let (chains, used_up) = (HashMap::new(), HashMap::new());
         let mut writer =
-            ArmWriter { lowering: self, track, name, doors, positions: &positions, chains: HashMap::new() };
+            ArmWriter { lowering: self, track, name, doors, positions: &positions, chains, used_up };
         let mut by_port = BTreeMap::new();
         let mut by_echo = BTreeMap::new();
         for (progress, arms) in &machine.arms {
@@ -232,7 +233,7 @@ impl Lowering<'_> {
                 let lifetime = steps[index + 1].window;
                 vec![Effect::Add { list: *stage, lifetime, expiry: Expiry::Keep }]
             }
-            None => self.grant(door),
+            None => self.granted_at_once(door),
         };
         if let Some(Penalty { begun, done, longest, .. }) = penalty {
             let list = if index + 1 == steps.len() { *done } else { *begun };
@@ -425,6 +426,8 @@ struct ArmWriter<'a, 'p> {
     doors: &'a [usize],
     positions: &'a HashMap<&'a Progress, Position>,
     chains: HashMap<Outcome, ChainId>,
+    /// What follows last knocks, by the lengths of the grants that they make.
+    used_up: HashMap<BTreeSet<Lifetime>, ChainId>,
 }
 
 impl ArmWriter<'_, '_> {
@@ -450,10 +453,13 @@ impl ArmWriter<'_, '_> {
         let policy = self.lowering.policy;
         for member in opened {
             let door = self.doors[*member];
-            let grant = self.lowering.grant(door);
             let last = policy.doors()[door].sequence.steps().len() - 1;
-            self.lowering.rule(chain, knock_of(&policy.doors()[door], last), vec![], grant, None);
+            let origin = knock_of(&policy.doors()[door], last);
+            let grant = self.lowering.grant(door);
+            self.lowering.rule(chain, origin, vec![], vec![grant], None);
         }
+        let guests: BTreeSet<Lifetime> =
+            opened.iter().map(|member| policy.doors()[self.doors[*member]].grant).collect();
         let origin_of = |member: usize, stage: usize| -> Origin {
             knock_of(&policy.doors()[self.doors[member]], stage - 1)
         };
@@ -463,11 +469,35 @@ impl ArmWriter<'_, '_> {
                 let then =
                     vec![Effect::Move { track: self.track, position: self.positions[progress], lifetime }];
                 self.lowering.rule(chain, origin_of(*member, *stage), vec![], then, None);
+                for lifetime in guests {
+                    if let Some(guest) = self.lowering.guest(lifetime) {
+                        self.lowering.rule(chain, always(GUEST), vec![], vec![guest], None);
+                    }
+                }
             }
             None => {
-                let origin = always("the sequence is used up");
-                self.lowering.rule(chain, origin, vec![], vec![Effect::Forget(self.track)], None);
+                let used_up = self.used_up(guests);
+                self.lowering.rule(chain, always(USED_UP), vec![], vec![], Some(Verdict::Jump(used_up)));
             }
         }
     }
+
+    /// The chain for what follows the last knock at any door with grants of these lengths. There are as many
+    /// last knocks as doors, and hardly ever more than one length.
+    fn used_up(&mut self, guests: BTreeSet<Lifetime>) -> ChainId {
+        if let Some(chain) = self.used_up.get(&guests) {
+            return *chain;
+        }
+        let name = format!("{}-used-up-{}", self.name, self.used_up.len() + 1);
+        let chain = self.lowering.builder.chain(&name, None);
+        for guest in guests.iter().filter_map(|lifetime| self.lowering.guest(*lifetime)).collect::<Vec<_>>() {
+            self.lowering.rule(chain, always(GUEST), vec![], vec![guest], None);
+        }
+        self.lowering.rule(chain, always(USED_UP), vec![], vec![Effect::Forget(self.track)], None);
+        self.used_up.insert(guests, chain);
+        chain
+    }
 }
+
+const GUEST: &str = "who holds a grant is never banned";
+const USED_UP: &str = "the sequence is used up";

@@ -57,6 +57,11 @@ pub fn meanings(program: &Program, effect: &Effect) -> Vec<Meaning> {
     }
 }
 
+/// Whether it means anything.
+pub fn is_worth_telling(program: &Program, effect: &Effect) -> bool {
+    !meanings(program, effect).is_empty()
+}
+
 fn of_list(program: &Program, list: &str, lasts: Lifetime) -> Option<Meaning> {
     if is_script(program) {
         return Some((What::Listed { list: list.into(), lasts }, None));

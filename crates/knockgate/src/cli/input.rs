@@ -10,7 +10,7 @@ use knockgate_compiler::backend::nft::{self, Ruleset};
 use knockgate_compiler::diag::{Code, Diagnostic, Source, Span};
 use knockgate_compiler::frontend::rsc::interfaces::Named;
 use knockgate_compiler::frontend::{self, rsc};
-use knockgate_compiler::lower::lower;
+use knockgate_compiler::lower::{is_worth_telling, lower};
 use knockgate_compiler::net::Interface;
 use knockgate_compiler::policy::Policy;
 use knockgate_compiler::program::{Expiry, Program};
@@ -112,6 +112,11 @@ pub fn is_script(name: &str, text: &str) -> bool {
 /// What messages call standard input.
 const STDIN: &str = "<stdin>";
 
+/// The ruleset that is put in force.
+pub fn live_rules(program: &Program) -> Result<Ruleset, Vec<Unsayable>> {
+    nft::print_live(program, &|effect| is_worth_telling(program, effect))
+}
+
 impl Loaded {
     /// How the command ends because commands of a script were passed over, which may close what is open
     /// without them; `None` if none were, or if that is as wanted.
@@ -135,7 +140,7 @@ impl Loaded {
 
     /// The same for a ruleset that counts, and tells what it does.
     pub fn live_ruleset(&self, output: &Output) -> anyhow::Result<Result<Ruleset, Answer>> {
-        self.printed(nft::print_live, output)
+        self.printed(live_rules, output)
     }
 
     fn printed(

@@ -15,7 +15,8 @@ impl Printer<'_> {
     pub(super) fn actions(&self, rule: &Rule, counted: Counted, name: &str) -> Vec<Action> {
         let mut actions = vec![];
         for (place, effect) in rule.then.iter().enumerate() {
-            let told = Told::of(counted, rule, place).filter(|_| self.live);
+            let told = Told::of(counted, rule, place);
+            let told = told.filter(|_| self.live.is_some_and(|tells| tells(effect)));
             for family in Family::BOTH {
                 actions.extend(self.make_way(effect, family));
                 let done = self.effect(effect, family);
@@ -44,7 +45,7 @@ impl Printer<'_> {
     /// The lines of a rule for who tries the ruleset out, with these conditions. What cannot be noted is not
     /// let in: adding to a full set breaks the rule off. Whom it lets in is counted, not who might have been.
     pub(super) fn rescue(&self, conditions: &[(Option<Family>, Way)]) -> Vec<String> {
-        let counter = if self.live { COUNTER } else { "" };
+        let counter = if self.live.is_some() { COUNTER } else { "" };
         let mut lines = vec![];
         for family in Family::BOTH {
             let (source, digit, lifetime) = (End::Source.of(family), digit(family), timeout(RESCUED_FOR));
@@ -119,7 +120,7 @@ impl Printer<'_> {
 
     /// An addition between two counters, where rules count: of attempts, and of those that found room.
     pub(super) fn counted(&self, addition: String) -> String {
-        if self.live { format!("{COUNTER}{addition} {}", COUNTER.trim_end()) } else { addition }
+        if self.live.is_some() { format!("{COUNTER}{addition} {}", COUNTER.trim_end()) } else { addition }
     }
 
     /// Before a source is put on a list that rules take sources off: away with what has expired but

@@ -41,7 +41,7 @@ fn a_list_that_people_manage_is_two_empty_sets_and_both_are_asked() {
         let origin = Origin { what: "test".into(), span: None };
         builder.rule(input, Rule { when: vec![condition], then: vec![], verdict, origin });
     }
-    let ruleset = print_live(&builder.seal().unwrap()).unwrap();
+    let ruleset = print_live(&builder.seal().unwrap(), &|_| true).unwrap();
     for (digit, address, network) in
         [(4, "ip saddr", "ip saddr"), (6, "ip6 saddr", "ip6 saddr & ffff:ffff:ffff:ffff::")]
     {
@@ -83,7 +83,7 @@ fn every_addition_stands_between_two_counters_and_its_rule_counts_once() {
         let when = vec![Condition::Family(Family::V4), Condition::ToGateway];
         builder.rule(input, Rule { when, then, verdict: Some(Verdict::Drop), origin });
     }
-    let text = print_live(&builder.seal().unwrap()).unwrap().text;
+    let text = print_live(&builder.seal().unwrap(), &|_| true).unwrap().text;
     let adding: Vec<&str> =
         text.lines().filter(|line| line.contains(" add @") || line.contains("update @")).collect();
     assert_eq!(adding.len(), 4, "{text}");
@@ -102,7 +102,7 @@ fn a_rule_that_counts_does_so_once_and_is_told_by_its_comment() {
         builder.rule(input, Rule { when, then: vec![], verdict, origin });
     }
     let program = builder.seal().unwrap();
-    let text = print_live(&program).unwrap().text;
+    let text = print_live(&program, &|_| true).unwrap().text;
     let counted = |line: &str| Counted::of_comment(line.split_once("comment \"")?.1);
     let counting = text.lines().filter(|line| line.contains("counter")).map(counted);
     let rules = (0..3).map(|rule| Some(Counted { chain: 0, rule }));
@@ -125,7 +125,7 @@ fn what_is_done_is_told_at_the_end_of_its_line_and_known_again() {
     let origin = Origin { what: "test".into(), span: None };
     builder.rule(input, Rule { when: vec![], then, verdict: Some(Verdict::Drop), origin });
     let program = builder.seal().unwrap();
-    let text = print_live(&program).unwrap().text;
+    let text = print_live(&program, &|_| true).unwrap().text;
     let prefixes = text.lines().filter_map(|line| {
         let (done, told) = line.split_once("limit rate")?;
         assert!(done.contains("@seen") || done.contains("add @progress"), "{line}");
@@ -150,7 +150,7 @@ fn who_might_try_a_ruleset_out_is_asked_for_only_while_somebody_does_and_counted
     };
     builder.rule(input, rule(vec![], Verdict::Jump(chain)));
     builder.rule(chain, rule(vec![Condition::ToGateway], Verdict::Rescue));
-    let ruleset = print_live(&builder.seal().unwrap()).unwrap();
+    let ruleset = print_live(&builder.seal().unwrap(), &|_| true).unwrap();
     assert!(!ruleset.text.contains("@rescue"), "{}", ruleset.text);
     assert_eq!(ruleset.on_trial.len(), 2, "one for each family");
     for OnTrial { chain, rule } in &ruleset.on_trial {
@@ -179,7 +179,7 @@ fn rules_that_have_counted_are_the_same_but_for_their_numbers_each_told_once() {
     builder.rule(input, rule(vec![Condition::Echo(Some(9))], vec![], None));
     let program = builder.seal().expect("no flaws");
     let number = |rule: Counted| (100 + rule.rule as u64, 7);
-    let ruleset = print_live(&program).expect("sayable");
+    let ruleset = print_live(&program, &|_| true).expect("sayable");
     let counted = ruleset.counting_from(number);
     for rule in 0..3 {
         let numbers = format!("counter packets {} bytes 7 ", 100 + rule);

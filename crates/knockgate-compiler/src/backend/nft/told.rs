@@ -50,8 +50,8 @@ pub struct Told {
 }
 
 impl Told {
-    /// Every effect that [`print_live`](super::print_live) has told: what puts a source somewhere. Taking it off
-    /// is not, for a wrong knock takes off whoever knocks, and most were nowhere.
+    /// Every effect that [`print_live`](super::print_live) can have told: what puts a source somewhere. Taking it
+    /// off is not, for a wrong knock takes off whoever knocks, and most were nowhere.
     pub fn all(program: &Program) -> impl Iterator<Item = (Self, &Effect)> {
         let chains = program.chains_with_ids();
         let rules = chains.flat_map(|(id, chain)| {

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use knockgate::target::nft::{self, Applied, Count, Done, Saved, TargetError};
-use knockgate_compiler::backend::nft::{Counted, Ruleset, print, print_live};
+use knockgate_compiler::backend::nft::{Counted, Ruleset, print};
 use knockgate_compiler::program::Program;
+
+use super::super::input::live_rules;
 
 /// Whether a program is in force.
 pub(super) enum Force {
@@ -17,7 +19,7 @@ pub(super) enum Force {
 }
 
 pub(super) fn force(program: &Program) -> Force {
-    let (Ok(plain), Ok(counting)) = (print(program), print_live(program)) else { return Force::Not };
+    let (Ok(plain), Ok(counting)) = (print(program), live_rules(program)) else { return Force::Not };
     match nft::observe() {
         Err(TargetError::NotPermitted) => Force::Unknown("only root can see what is in force".to_owned()),
         Err(error) => Force::Unknown(error.to_string()),

@@ -6,13 +6,13 @@ use std::path::Path;
 use knockgate::logbook::Entry;
 use knockgate::target::nft::{Done, Doubt, doubts};
 use knockgate_compiler::backend::Unsayable;
-use knockgate_compiler::backend::nft::{print, print_live};
+use knockgate_compiler::backend::nft::print;
 use knockgate_compiler::diag::Source;
 use knockgate_compiler::frontend::rsc::complete::complete;
 use knockgate_compiler::program::Program;
 use knockgate_compiler::time::Moment;
 
-use super::super::input::{passed_over, read};
+use super::super::input::{live_rules, passed_over, read};
 use super::super::log;
 use super::super::output::counted;
 use super::super::place::Place;
@@ -159,7 +159,7 @@ fn apply(session: &mut Session<'_>, counters: bool) -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    let printed = if counters { print_live(&program) } else { print(&program) };
+    let printed = if counters { live_rules(&program) } else { print(&program) };
     let ruleset = match printed {
         Ok(ruleset) => ruleset,
         Err(refused) => {

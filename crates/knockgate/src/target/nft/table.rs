@@ -64,8 +64,12 @@ fn request(kind: u16) -> Request {
 
 fn all<T>(kind: u16, mut of: impl FnMut(Attributes<'_>) -> Option<T>) -> Result<Vec<T>, TargetError> {
     let ours = |item: Attributes<'_>| (item.name(TABLE) == Some(NAME)).then(|| of(item)).flatten();
-    match netlink::collect(&request(kind), ours) {
-        // So the kernel tells that there is no such table.
+    found(netlink::collect(&request(kind), ours))
+}
+
+/// Nothing, where the kernel tells that there is no such table.
+fn found<T>(collected: Result<Vec<T>, Errno>) -> Result<Vec<T>, TargetError> {
+    match collected {
         Err(Errno::NOENT) => Ok(vec![]),
         found => found.map_err(|error| refused("the rules", error)),
     }
@@ -159,10 +163,9 @@ pub(super) fn listing() -> Result<String, TargetError> {
     let mut put = |line: std::fmt::Arguments<'_>| {
         lines.write_fmt(line).expect("a string takes all that memory holds");
     };
-    let about = all(GET_RULE, |rule| match rule.name(RULE_CHAIN) {
-        Some(ABOUT) => comment(rule),
-        _ => None,
-    })?;
+    let mut of_about = request(GET_RULE);
+    of_about.attributes = of_about.attributes.put_name(RULE_CHAIN, ABOUT);
+    let about = found(netlink::collect(&of_about, comment))?;
     about.iter().for_each(|about| put(format_args!("{about}\n")));
     let mut chains: BTreeMap<String, Vec<u8>> = all(GET_CHAIN, chain_identity)?.into_iter().collect();
     let identity = |rule: Attributes<'_>| {
