@@ -47,6 +47,9 @@ pub const KNOWN: &str = "known";
 /// The chain of packets to ports that are open to everybody.
 pub const PUBLIC: &str = "public";
 
+/// The chain of what may be dropped before connections are tracked.
+pub const EARLY: &str = "early";
+
 /// What the list of a door's grants is called.
 pub fn grant_list(door: &str) -> String {
     format!("grant {door}")

@@ -949,6 +949,20 @@ mod tests {
     }
 
     #[test]
+    fn who_tries_a_program_out_has_chains_of_their_own() {
+        for (hook, beside) in [(None, None), (None, Some(Verdict::Accept)), (Some(Hook::Input), None)] {
+            let mut draft = builder();
+            let chain = draft.chain("rescue", hook);
+            let alone = hook.is_none() && beside.is_none();
+            for verdict in [Some(Verdict::Rescue), beside].into_iter().flatten() {
+                draft.rule(chain, to(verdict));
+            }
+            let flaw = draft.seal().err();
+            assert_eq!(flaw, (!alone).then(|| Flaw::RescueBesideOthers("rescue".into())));
+        }
+    }
+
+    #[test]
     fn numbers_depend_on_names_and_differ_even_when_hashes_collide() {
         // A known pair of colliding 32-bit FNV-1a inputs.
         let (one, other) = ("costarring", "liquid");

@@ -421,8 +421,7 @@ impl Printer<'_> {
         if self.live.is_none() {
             return (comment(what), comment(what));
         }
-        let [first, other] = [FIRST, OTHER].map(|mark| comment(&format!("{mark}{chain}.{place} {what}")));
-        (first, other)
+        [FIRST, OTHER].map(|mark| comment(&format!("{mark}{chain}.{place} {what}"))).into()
     }
 
     /// Where rules count, the first line for what meets the conditions does, or one of its own.

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use super::knocks::Machinery;
 use super::services::{knocked, trap_ports};
-use super::{Lowering, WHO_TRIES, always, opening};
+use super::{EARLY, Lowering, WHO_TRIES, always, opening};
 use crate::net::{Endpoint, Transport};
 use crate::program::{ChainId, Condition, Hook, Switch, Verdict};
 
 impl Lowering<'_> {
     pub(super) fn early(&mut self, machines: &[Machinery]) {
-        let early = self.builder.chain("early", Some(Hook::Raw));
+        let early = self.builder.chain(EARLY, Some(Hook::Raw));
         let closed = self.closed(machines);
         let from_outside = Condition::From(self.policy.outside().to_vec());
         let opens = vec![from_outside, Condition::Transport(Transport::Tcp), opening()];

@@ -95,6 +95,14 @@ fn who_is_let_in_only_for_the_trial_cannot_confirm_and_is_not_let_in_afterwards(
     owned.gateway.knockgate(&["unban", &OWNER.to_string()]).expect(0);
     owned.gateway.knockgate(&["rollback"]).expect(0);
     owned.is_back();
+    // The same where connections to that port are dropped early.
+    let early = format!("early-drop = true\n{}", Owned::lockout());
+    owned.over(&old, &["apply", "--trial", "1m", "-"], &early).expect(0);
+    let rescued = owned.try_connect(OWNER, SERVICE).expect("it is rescued");
+    owned.refuses(&rescued, "was let in only because you try the policy out");
+    assert!(owned.try_connect(OTHER, SERVICE).is_none(), "nobody else is rescued");
+    owned.gateway.knockgate(&["rollback"]).expect(0);
+    owned.is_back();
     // The same over the policy that is kept.
     owned.over(&old, &["apply", "--trial", "1m", "-"], &changed()).expect(0);
     owned.try_connect(OWNER, SERVICE).expect("rescued again");

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use knockgate_compiler::lower::EARLY;
 use knockgate_compiler::net::{Family, Interface, Prefix};
 use knockgate_compiler::policy::Host;
 use knockgate_compiler::program::{ChainId, Condition, Hook, Program, Switch, Verdict};
@@ -239,13 +240,12 @@ fn dropped_before(program: &Program, tables: &[Table]) -> Vec<Doubt> {
     if places.is_empty() { vec![] } else { vec![Doubt::DroppedBefore(places)] }
 }
 
-/// The TCP ports that are told from others before anybody's rules could send packets on; `None` if none is
-/// dropped there.
+/// The TCP ports to which a policy drops nothing early; `None` if it drops nothing early at all.
 fn passes_early(program: &Program) -> Option<BTreeSet<u16>> {
+    program.chains().iter().find(|chain| *chain.name == *EARLY && chain.hook == Some(Hook::Raw))?;
     let early = beneath(program, Hook::Raw);
-    let rules = || early.iter().flat_map(|index| &program.chains()[*index].rules);
-    rules().find(|rule| rule.verdict == Some(Verdict::Drop))?;
-    let arms = rules().filter_map(|rule| match &rule.verdict {
+    let rules = early.iter().flat_map(|index| &program.chains()[*index].rules);
+    let arms = rules.filter_map(|rule| match &rule.verdict {
         Some(Verdict::Switch(Switch::Port(arms))) => Some(arms),
         _ => None,
     });
