@@ -14,6 +14,13 @@ struct Way<'p> {
     service: &'p Service,
 }
 
+/// A port where some are let in.
+struct Used {
+    chain: ChainId,
+    /// The chain of those who need no knock, if there is a service.
+    allowed: Option<ChainId>,
+}
+
 impl<'p> Lowering<'p> {
     fn ways(&self) -> impl Iterator<Item = Way<'p>> + use<'p> {
         let doors = self.policy.doors().iter().enumerate();
@@ -29,21 +36,34 @@ impl<'p> Lowering<'p> {
             let public = self.public();
             arms.extend(self.policy.public().iter().map(|endpoint| (*endpoint, public)));
         }
-        for (endpoint, chain) in self.used() {
-            let next = arms.insert(endpoint, chain).unwrap_or(wrong);
+        let mut others = BTreeMap::new();
+        for (endpoint, Used { chain, allowed }) in self.used() {
+            let mut next = arms.insert(endpoint, chain).unwrap_or(wrong);
+            if let Some(allowed) = allowed {
+                let number = others.len() + 1;
+                next = *others.entry(next).or_insert_with(|| self.not_granted(number, allowed, next));
+            }
             self.rule(chain, always("others"), vec![], vec![], Some(Verdict::Jump(next)));
         }
         let switch = Some(Verdict::Switch(Switch::Port(arms)));
         self.rule(ports, always("which port"), vec![], vec![], switch);
     }
 
+    /// What comes after the rules of a service's own, written once for all services.
+    fn not_granted(&mut self, number: usize, allowed: ChainId, next: ChainId) -> ChainId {
+        let chain = self.builder.chain(&format!("not-granted-{number}"), None);
+        self.rule(chain, always("allowed sources"), vec![], vec![], Some(Verdict::Jump(allowed)));
+        self.rule(chain, always("others"), vec![], vec![], Some(Verdict::Jump(next)));
+        chain
+    }
+
     /// The chains of ports where some are let in. Who is not comes to the end.
-    fn used(&mut self) -> BTreeMap<Endpoint, ChainId> {
+    fn used(&mut self) -> BTreeMap<Endpoint, Used> {
         let mut arms = BTreeMap::new();
         for (what, endpoint, when) in leases() {
             let chain = self.builder.chain(&format!("to-{}", dashed(endpoint)), None);
             self.rule(chain, always(what), when, vec![], Some(Verdict::Accept));
-            arms.insert(endpoint, chain);
+            arms.insert(endpoint, Used { chain, allowed: None });
         }
         let mut by_port: BTreeMap<Endpoint, Vec<Way<'p>>> = BTreeMap::new();
         for way in self.ways().filter(|way| way.service.host == Host::Gateway) {
@@ -52,12 +72,10 @@ impl<'p> Lowering<'p> {
         let allowed = (!by_port.is_empty()).then(|| self.allowed());
         for (endpoint, ways) in by_port {
             let made = || self.builder.chain(&format!("to-{}", dashed(endpoint)), None);
-            let chain = *arms.entry(endpoint).or_insert_with(made);
+            let chain = arms.get(&endpoint).map_or_else(made, |used: &Used| used.chain);
+            arms.insert(endpoint, Used { chain, allowed });
             let listed = |list| vec![Condition::Listed(list), Condition::ToGateway];
             self.granted(chain, &ways, &listed, &Verdict::Accept);
-            if let Some(allowed) = allowed {
-                self.rule(chain, always("allowed sources"), vec![], vec![], Some(Verdict::Jump(allowed)));
-            }
         }
         arms
     }
