@@ -31,6 +31,8 @@ pub struct SetFound {
     pub timed: bool,
     /// Elements it may have.
     pub size: Option<u32>,
+    /// Whether its elements count.
+    pub counts: bool,
 }
 
 impl SetFound {
@@ -100,7 +102,8 @@ pub fn plan(ruleset: &Ruleset, snapshot: &Snapshot) -> Plan {
             load.stale_sets.insert(name.clone(), found.kind());
             continue;
         };
-        let same_members = found.key == set.key && found.data.as_deref() == set.data;
+        let same_members =
+            found.key == set.key && found.data.as_deref() == set.data && found.counts == set.counts;
         if !same_members || found.timed == set.fixed || found.size.is_some() == set.fixed {
             load.stale_sets.insert(name.clone(), found.kind());
             if same_members && !set.fixed {
@@ -174,6 +177,7 @@ mod tests {
             data: None,
             fixed,
             size: (!fixed).then_some(100),
+            counts: false,
         };
         Ruleset {
             text: "table inet knockgate {\n}\n".to_owned(),
@@ -185,7 +189,7 @@ mod tests {
     }
 
     fn timed(key: &str) -> SetFound {
-        SetFound { key: key.to_owned(), data: None, timed: true, size: Some(100) }
+        SetFound { key: key.to_owned(), data: None, timed: true, size: Some(100), counts: false }
     }
 
     fn found(sets: &[(&str, SetFound)], chains: &[&str]) -> Snapshot {
@@ -241,6 +245,17 @@ mod tests {
     }
 
     #[test]
+    fn a_map_begins_or_ceases_to_count_by_being_made_anew() {
+        let mut ruleset = ruleset();
+        ruleset.sets[1].counts = true;
+        let fixed = SetFound { timed: false, size: None, ..timed("ipv4_addr") };
+        let snapshot = found(&[("allow4", fixed)], &["input"]);
+        let Plan::Load(load) = plan(&ruleset, &snapshot) else { panic!("there is something to do") };
+        assert_eq!(load.stale_sets, BTreeMap::from([("allow4".to_owned(), "set")]));
+        assert!(load.carried.is_empty() && load.rewritten.is_empty());
+    }
+
+    #[test]
     fn what_is_no_longer_wanted_goes() {
         let map = SetFound { data: Some("mark".to_owned()), ..timed("ipv4_addr") };
         let sets = [("guests4", timed("ipv4_addr")), ("progress4", map)];
@@ -266,6 +281,7 @@ mod tests {
             data: None,
             fixed: false,
             size: Some(1),
+            counts: false,
         };
         ruleset.sets.extend(["rescue4", "rescue6", "rescued4", "rescued6"].map(set));
         let [chain, rule] = ["rescue", "tcp dport @rescue accept"].map(str::to_owned);

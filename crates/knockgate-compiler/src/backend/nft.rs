@@ -8,8 +8,9 @@
 //!   set of intervals takes long.
 //! - A track is a map per family from source to position. To look up a position together with a
 //!   port, it is put into the packet's mark, the only register that a rule can name; so a packet
-//!   that comes to a track's switch loses its own mark. In a program made from a policy such a
-//!   packet is always dropped.
+//!   that comes to a track's switch, or is moved on a track, may lose its own mark. In a program made
+//!   from a policy such a packet is always dropped.
+//! - Chains that differ in one number alone are written once, with the number in a map (`alike.rs`).
 //! - A rule whose effects could break off (adding to a full set does) before its verdict has them
 //!   in a chain of its own, so that nothing that follows is ever skipped.
 //! - What has expired or was removed takes up room until the kernel collects it, within a second
@@ -18,6 +19,7 @@
 //!   source some thirty times within a second (6.18), for its bucket is full.
 
 mod actions;
+mod alike;
 mod conditions;
 mod told;
 mod words;
@@ -34,6 +36,7 @@ use crate::program::{
 };
 use crate::time::Lifetime;
 use actions::COUNTER;
+use alike::Alike;
 pub use told::{Counted, Told, is_on_trial};
 use told::{FIRST, ON_TRIAL, OTHER};
 use words::{End, comment, digit, has, identifier, joined, masked, pair, quoted, static_name};
@@ -95,6 +98,8 @@ pub struct Set {
     pub fixed: bool,
     /// Entries it may have, unless it is fixed.
     pub size: Option<u32>,
+    /// Whether its elements count the packets that are looked up.
+    pub counts: bool,
 }
 
 impl Ruleset {
@@ -181,8 +186,8 @@ fn ruleset(printer: &Printer<'_>) -> Ruleset {
     for set in &sets {
         printer.declare(&mut body, set);
     }
-    for (set, arms) in printer.switches() {
-        printer.declare_switch(&mut body, &set, &arms);
+    for (set, elements) in printer.switches().chain(printer.numbers()) {
+        declare_map(&mut body, &set, &elements);
         sets.push(set);
     }
     let mut chains = vec![];
@@ -207,21 +212,17 @@ struct Printer<'p> {
     live: Option<&'p dyn Fn(&Effect) -> bool>,
     /// Lists that rules take sources off.
     removed: BTreeSet<ListId>,
+    alike: Alike<'p>,
     /// The lists and families of the sets that no packet fills, by their names.
     fixed: BTreeMap<String, (&'p List, Family)>,
 }
 
 impl<'p> Printer<'p> {
     fn new(program: &'p Program, live: Option<&'p dyn Fn(&Effect) -> bool>) -> Self {
-        let effects = program.chains().iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.then);
-        let removed = effects.filter_map(|effect| match effect {
-            Effect::Remove(list) => Some(*list),
-            _ => None,
-        });
         let each =
             |list: &'p List| Family::BOTH.map(|family| (static_name(&list.name, family), (list, family)));
         let fixed = program.lists().iter().flat_map(each).collect();
-        Self { program, live, removed: removed.collect(), fixed }
+        Self { program, live, removed: removed(program), alike: Alike::of(program), fixed }
     }
 }
 
@@ -239,17 +240,18 @@ impl Printer<'_> {
                 data,
                 fixed: false,
                 size,
+                counts: false,
             };
             for list in self.program.lists() {
                 if has(&list.fixed, family) {
                     let name = static_name(&list.name, family);
                     let key = address.to_owned();
-                    sets.push(Set { name, key, data: None, fixed: true, size: None });
+                    sets.push(Set { name, key, data: None, fixed: true, size: None, counts: false });
                 }
                 if let Some(capacity) = list.managed {
                     for name in [static_name(&list.name, family), single_name(&list.name, family)] {
                         let (key, size) = (address.to_owned(), Some(capacity.get()));
-                        sets.push(Set { name, key, data: None, fixed: false, size });
+                        sets.push(Set { name, key, data: None, fixed: false, size, counts: false });
                     }
                 }
             }
@@ -298,54 +300,57 @@ impl Printer<'_> {
     /// committed still meets the old rule, but finds its map empty (nf_tables_api.c,
     /// `nft_map_deactivate`; on 6.18, 14 of 310,193 packets in 2000 reloads). In a named one it
     /// finds the old arm or the new.
-    fn switches(&self) -> impl Iterator<Item = (Set, String)> {
+    fn switches(&self) -> impl Iterator<Item = (Set, Vec<String>)> {
         self.program.chains_with_ids().flat_map(|(_, chain)| {
             chain.rules.iter().enumerate().filter_map(|(index, rule)| {
                 let Some(Verdict::Switch(switch)) = &rule.verdict else { return None };
-                let (key, arms) = self.arms(switch)?;
-                let name = numbered(chain, index);
-                Some((
-                    Set { name, key: key.to_owned(), data: Some("verdict"), fixed: true, size: None },
-                    arms,
-                ))
+                let (key, arms) = self.arms(switch).filter(|_| self.has_map(switch))?;
+                let (name, data) = (numbered(chain, index), Some("verdict"));
+                let set = Set { name, key: key.to_owned(), data, fixed: true, size: None, counts: false };
+                let written = |chain| self.name(self.alike.written(chain));
+                let arms = arms.into_iter().map(|(key, chain)| format!("{key} : goto {}", written(chain)));
+                Some((set, arms.collect()))
             })
         })
     }
 
-    /// The key type and the elements of a switch, where it is a map and has any.
-    fn arms(&self, switch: &Switch) -> Option<(&'static str, String)> {
-        let arm = |key: String, chain: &ChainId| format!("{key} : goto {}", self.name(*chain));
-        let (key, arms): (_, Vec<String>) = match switch {
+    /// The key type and the arms of a switch, where it is a map and has any.
+    fn arms(&self, switch: &Switch) -> Option<(&'static str, Vec<(String, ChainId)>)> {
+        let (key, arms): (_, Vec<(String, ChainId)>) = match switch {
             Switch::Port(arms) => (
                 "inet_proto . inet_service",
-                arms.iter().map(|(endpoint, chain)| arm(pair(endpoint), chain)).collect(),
+                arms.iter().map(|(endpoint, chain)| (pair(endpoint), *chain)).collect(),
             ),
             Switch::TrackPort(_, arms) => (
                 "mark . inet_proto . inet_service",
                 arms.iter()
                     .map(|((position, endpoint), chain)| {
-                        arm(format!("0x{:08x} . {}", position.number(), pair(endpoint)), chain)
+                        (format!("0x{:08x} . {}", position.number(), pair(endpoint)), *chain)
                     })
                     .collect(),
             ),
             Switch::Echo(_) | Switch::TrackEcho(..) => return None,
         };
-        (!arms.is_empty()).then(|| (key, arms.join(", ")))
-    }
-
-    fn declare_switch(&self, out: &mut String, set: &Set, arms: &str) {
-        put(out, format_args!("\tmap {} {{\n\t\ttype {} : verdict\n", set.name, set.key));
-        put(out, format_args!("\t\telements = {{ {arms} }}\n\t}}\n"));
+        (!arms.is_empty()).then_some((key, arms))
     }
 
     fn chain(&self, out: &mut String, id: ChainId, names: &mut Vec<String>) {
+        if self.alike.written(id) != id {
+            return;
+        }
         let chain = &self.program[id];
         let name = identifier(&chain.name);
         let mut rules = String::new();
         let mut bodies = String::new();
         for (index, rule) in chain.rules.iter().enumerate() {
             let counted = Counted { chain: id.index(), rule: index };
-            let (about, aside) = self.comments(counted, rule);
+            if index == 0
+                && let Some(lines) = self.written_once(id)
+            {
+                rules.push_str(&lines);
+                continue;
+            }
+            let (about, aside) = self.comments(counted, &rule.origin.what);
             let body = numbered(chain, index);
             if rule.verdict == Some(Verdict::Rescue) {
                 continue;
@@ -416,8 +421,7 @@ impl Printer<'_> {
     }
 
     /// The comment of the first line for what meets a rule's conditions, and that of its other lines.
-    fn comments(&self, Counted { chain, rule: place }: Counted, rule: &Rule) -> (String, String) {
-        let what = &rule.origin.what;
+    fn comments(&self, Counted { chain, rule: place }: Counted, what: &str) -> (String, String) {
         if self.live.is_none() {
             return (comment(what), comment(what));
         }
@@ -453,6 +457,28 @@ impl Printer<'_> {
     }
 }
 
+/// The lists that rules take sources off.
+fn removed(program: &Program) -> BTreeSet<ListId> {
+    let effects = program.chains().iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.then);
+    let removed = effects.filter_map(|effect| match effect {
+        Effect::Remove(list) => Some(*list),
+        _ => None,
+    });
+    removed.collect()
+}
+
+fn declare_map(out: &mut String, set: &Set, elements: &[String]) {
+    let Set { name, key, data, counts, .. } = set;
+    let data = data.unwrap_or_default();
+    put(out, format_args!("\tmap {name} {{\n\t\ttype {key} : {data}\n"));
+    if *counts {
+        out.push_str("\t\tcounter\n");
+    }
+    // Those that count have a line each.
+    let space = if data == "verdict" { ", " } else { ",\n\t\t\t" };
+    put(out, format_args!("\t\telements = {{ {} }}\n\t}}\n", elements.join(space)));
+}
+
 /// Whether nothing is done to what meets the rule's conditions but to accept or drop it.
 fn decides_at_once(rule: &Rule) -> bool {
     rule.then.is_empty() && matches!(rule.verdict, Some(Verdict::Accept | Verdict::Drop))
@@ -479,6 +505,10 @@ fn line(out: &mut String, condition: &str, action: &str, about: &str) {
     let space = if condition.is_empty() || action.is_empty() { "" } else { " " };
     put(out, format_args!("\t\t{condition}{space}{action}{about}\n"));
 }
+
+/// What the arms of a switch are found by, once a packet's position is its mark.
+const BY_PORT: &str = "meta l4proto . th dport";
+const BY_POSITION: &str = "meta mark . meta l4proto . th dport";
 
 /// Sources a set of [`RESCUE`] may have; it is given one.
 const MOST_RESCUE: u32 = 16;

@@ -110,6 +110,44 @@ fn knocks_grants_and_bans_are_told_of_both_families_and_never_where_they_were() 
 }
 
 #[test]
+fn doors_whose_rules_are_written_once_tell_and_count_each_for_itself() {
+    let door = |name: &str, first: u16, opens: u16| {
+        let [second, third] = [first + 1, first + 2];
+        format!(
+            "\n[door.{name}]\nknock = [\"{first}/udp\", \"{second}/udp\", \"{third}/udp\"]\n\
+             opens = \"{opens}/tcp\"\n"
+        )
+    };
+    let policy = format!("{POLICY}{}{}", door("north", 8200, 23), door("south", 8300, 24));
+    let Some((gateway, peer)) = pair(&policy) else { return };
+    assert!(gateway.ruleset().contains(", and 2 like it"), "{}", gateway.ruleset());
+    let mut events = listen(&gateway, &policy).expect("nobody else listens");
+    for (source, name, first) in
+        [("10.9.0.2", "south", 8300), ("fd00::2", "north", 8200), ("10.10.0.7", "south", 8300)]
+    {
+        send(&peer, source, &[first, first + 1, first + 2]);
+        let found = up_to(&mut events, |event| matches!(event.what, What::Granted { .. }));
+        let wanted =
+            ["knock 1 of 3", "knock 2 of 3", "for 30s"].map(|what| format!("{source} {name} {what}"));
+        assert_eq!(said(&found), wanted);
+    }
+    // Begun at one door, and gone on at another.
+    send(&peer, "10.10.0.8", &[8200, 8301, 8302]);
+    let found = up_to(&mut events, |_| true);
+    assert_eq!(said(&found), ["10.10.0.8 north knock 1 of 3"]);
+    let page = gateway.does("metrics");
+    let completed =
+        |name, times| format!("knockgate_door_knocks_completed_total{{door=\"{name}\"}} {times}\n");
+    let granted = |name, sources| format!("knockgate_granted_sources{{door=\"{name}\"}} {sources}\n");
+    for (name, times) in [("main", 0), ("north", 1), ("south", 2)] {
+        for line in [completed(name, times), granted(name, times)] {
+            assert!(page.contains(&line), "{line} is not in {page}");
+        }
+    }
+    assert!(page.contains("knockgate_rules_changed 0\n"), "what was counted is no change: {page}");
+}
+
+#[test]
 fn what_a_full_list_refuses_is_not_told() {
     let full = format!("sources = 16\n{POLICY}");
     let Some((gateway, peer)) = pair(&full) else { return };

@@ -132,6 +132,30 @@ fn bans_of_traps_go_on_after_a_restart_and_the_next_ones_are_longer() {
 }
 
 #[test]
+fn each_of_the_doors_whose_rules_are_written_once_goes_on_counting() {
+    let Some(disk) = Disk::new("restart-doors") else { return };
+    let owned = Owned::new(disk.start());
+    owned.gateway.apply(&policy(
+        "10s",
+        "\n[door.another]\nknock = [\"1333/tcp\", \"1777/udp\", \"1888/tcp\"]\nopens = \"8443/tcp\"\n\
+         window = \"10s\"\n",
+    ));
+    owned.knock();
+    let counted = owned.gateway.counted();
+    for (name, times) in [("main", 1), ("another", 0)] {
+        for knock in 1..=3 {
+            let rule = (format!("door {name}: knock {knock} of 3"), times);
+            assert!(counted.contains(&rule), "{rule:?} is not in {counted:?}");
+        }
+    }
+    owned.gateway.does("save");
+    drop(owned);
+    let gateway = disk.start();
+    gateway.does("restore");
+    assert_eq!(gateway.counted(), counted);
+}
+
+#[test]
 fn what_was_done_by_hand_comes_back_with_its_reasons_and_the_time_that_is_left() {
     let Some(disk) = Disk::new("restart-hand") else { return };
     let gateway = disk.start();

@@ -5,9 +5,9 @@ use super::told::{Counted, Told, telling};
 use super::words::{
     End, digit, forget, has, header, icmp, log_prefix, nfproto, quoted, static_name, timeout,
 };
-use super::{Printer, RESCUE, RESCUED, RESCUED_FOR};
+use super::{BY_PORT, BY_POSITION, Printer, RESCUE, RESCUED, RESCUED_FOR};
 use crate::net::{Family, Transport, echo_packet_size};
-use crate::program::{Effect, Expiry, List, ListId, Refusal, Rule, Switch, TrackId, Verdict};
+use crate::program::{Effect, Expiry, List, ListId, PoolId, Refusal, Rule, Switch, TrackId, Verdict};
 use crate::time::Lifetime;
 
 impl Printer<'_> {
@@ -20,7 +20,7 @@ impl Printer<'_> {
             for family in Family::BOTH {
                 actions.extend(self.make_way(effect, family));
                 let done = self.effect(effect, family);
-                actions.extend(done.map(|done| done.and_then(told.map(|told| telling(told, family)))));
+                actions.extend(done.map(|done| done.and_then(told.map(|told| telling(told, family, 1)))));
             }
         }
         match &rule.verdict {
@@ -79,14 +79,9 @@ impl Printer<'_> {
                 let text = format!("limit rate 5/second log prefix {}", quoted(&log_prefix(prefix)));
                 return Some(Action::any(text));
             }
-            // Updating an element of a map leaves its data as it was (nft_dynset.c, 6.18). A removal
-            // never breaks off its rule, so the addition can follow in the same one.
             Effect::Move { track, position, lifetime } => {
-                let map = self.track(*track, family);
-                let (forget, number) = (forget(&map, &source), position.number());
-                let timeout = timeout(*lifetime);
-                let add = format!("{forget} add @{map} {{ {source} timeout {timeout} : 0x{number:08x} }}");
-                Some(self.counted(add))
+                let position = format!("0x{:08x}", position.number());
+                Some(self.moving(*track, &position, *lifetime, family))
             }
             Effect::Forget(track) => Some(forget(&self.track(*track, family), &source)),
         };
@@ -105,17 +100,36 @@ impl Printer<'_> {
     ) -> Option<String> {
         let List { name, fixed, timed, .. } = &self.program[list];
         let timed = (*timed)?;
-        let verb = match expiry {
-            Expiry::Refresh => "update",
-            Expiry::Keep => "add",
-        };
         let unless = match has(fixed, family) {
             true => format!("{} != @{} ", end.of(family), static_name(name, family)),
             false => String::new(),
         };
-        let (key, set) = (self.key(timed, family, end), self.pool(timed.pool, family));
-        let add = format!("{verb} @{set} {{ {key} timeout {} }}", timeout(lifetime));
-        Some(unless + &self.counted(add))
+        Some(unless + &self.adding(timed.pool, &self.key(timed, family, end), lifetime, expiry, family))
+    }
+
+    /// What adds a key to a pool.
+    pub(super) fn adding(
+        &self,
+        pool: PoolId,
+        key: &str,
+        lifetime: Lifetime,
+        expiry: Expiry,
+        family: Family,
+    ) -> String {
+        let verb = match expiry {
+            Expiry::Refresh => "update",
+            Expiry::Keep => "add",
+        };
+        let set = self.pool(pool, family);
+        self.counted(format!("{verb} @{set} {{ {key} timeout {} }}", timeout(lifetime)))
+    }
+
+    /// What moves the source. Updating an element of a map leaves its data as it was (nft_dynset.c, 6.18). A
+    /// removal never breaks off its rule, so the addition can follow in the same one.
+    pub(super) fn moving(&self, track: TrackId, to: &str, lifetime: Lifetime, family: Family) -> String {
+        let (map, source) = (self.track(track, family), End::Source.of(family));
+        let forget = forget(&map, &source);
+        self.counted(format!("{forget} add @{map} {{ {source} timeout {} : {to} }}", timeout(lifetime)))
     }
 
     /// An addition between two counters, where rules count: of attempts, and of those that found room.
@@ -154,12 +168,12 @@ impl Printer<'_> {
         match switch {
             Switch::Port(arms) if arms.is_empty() => vec![],
             Switch::Port(_) => {
-                vec![Action::any(format!("meta l4proto . th dport vmap @{name}")).with(Protocols::PORTS)]
+                vec![Action::any(self.arm(switch, BY_PORT, name)).with(Protocols::PORTS)]
             }
             Switch::TrackPort(_, arms) if arms.is_empty() => vec![],
-            Switch::TrackPort(track, _) => both(&|family| {
-                format!("{} meta mark . meta l4proto . th dport vmap @{name}", load(*track, family))
-            }),
+            Switch::TrackPort(track, _) => {
+                both(&|family| format!("{} {}", load(*track, family), self.arm(switch, BY_POSITION, name)))
+            }
             // Sizes have no type of their own in nft 1.0.6, so they cannot be part of a key: a rule
             // for each.
             Switch::Echo(arms) => Family::BOTH

@@ -1,6 +1,7 @@
 use std::num::NonZeroU32;
 
 use super::*;
+use crate::net::Endpoint;
 use crate::program::{Builder, Expiry, Origin};
 
 #[test]
@@ -129,14 +130,100 @@ fn what_is_done_is_told_at_the_end_of_its_line_and_known_again() {
     let prefixes = text.lines().filter_map(|line| {
         let (done, told) = line.split_once("limit rate")?;
         assert!(done.contains("@seen") || done.contains("add @progress"), "{line}");
-        Told::of_prefix(told.split('"').nth(1)?)
+        Told::of_prefix(told.split('"').nth(1)?, 7)
     });
     let found: Vec<Told> = prefixes.collect();
     let known: Vec<Told> = Told::all(&program).map(|(told, _)| told).collect();
     assert_eq!(known.iter().map(|told| told.effect).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(found, [known[0], known[0], known[1], known[1]], "one for each family: {text}");
     assert!(!print(&program).unwrap().text.contains("limit"));
-    assert_eq!(Told::of_prefix("#1.2 x 00"), None);
+    assert_eq!(Told::of_prefix("#1.2 x 00", 7), None);
+}
+
+/// Chains that move to a position each, one that puts on a list, and one that does more; and a way past the
+/// switch to the last of them that moves.
+fn chains_of_a_switch(way_past: bool) -> Program {
+    let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
+    let pool = builder.pool("seen", NonZeroU32::MIN, true);
+    let list = builder.timed_list("seen", pool, 128);
+    let track = builder.track("progress", NonZeroU32::MIN);
+    let lifetime = Lifetime::from_secs(1);
+    let rule = |what: &str, then, verdict| {
+        let origin = Origin { what: what.into(), span: None };
+        Rule { when: vec![], then, verdict, origin }
+    };
+    let steps = ["a", "b", "c"].map(|name| {
+        let position = builder.position(track, name, name);
+        let chain = builder.chain(name, None);
+        builder.rule(chain, rule(name, vec![Effect::Move { track, position, lifetime }], None));
+        chain
+    });
+    let [lists, does_more] = ["lists", "does more"].map(|name| builder.chain(name, None));
+    let add = Effect::Add { list, lifetime, expiry: Expiry::Refresh };
+    builder.rule(lists, rule("lists", vec![add], None));
+    let position = builder.position(track, "d", "d");
+    let step = Effect::Move { track, position, lifetime };
+    builder.rule(does_more, rule("does more", vec![step], Some(Verdict::Drop)));
+    let targets = steps.into_iter().chain([lists, does_more]);
+    let ports = (1..=5).map(|port| format!("{port}/tcp").parse::<Endpoint>().unwrap());
+    let switch = Switch::Port(ports.zip(targets).collect());
+    let choice = builder.chain("choice", None);
+    builder.rule(choice, rule("which", vec![], Some(Verdict::Switch(switch))));
+    if way_past {
+        builder.rule(choice, rule("past", vec![], Some(Verdict::Jump(steps[2]))));
+    }
+    let input = builder.chain("input", Some(Hook::Input));
+    builder.rule(input, rule("all", vec![], Some(Verdict::Jump(choice))));
+    builder.seal().unwrap()
+}
+
+#[test]
+fn chains_that_differ_in_a_number_are_written_once_and_count_and_tell_each_its_own() {
+    let program = chains_of_a_switch(false);
+    let ruleset = print_live(&program, &|_| true).unwrap();
+    let chains: Vec<&str> = ruleset.chains.iter().map(String::as_str).collect();
+    assert_eq!(chains, ["a", "lists", "does_more", "choice", "input", "about"]);
+    let map = ruleset.sets.iter().find(|set| set.name == "a.1").expect("a map of numbers");
+    assert!(map.fixed && map.counts && map.data == Some("mark"), "{map:?}");
+    for arm in ["tcp . 1 : goto a,", "tcp . 2 : goto a,", "tcp . 3 : goto a,", "tcp . 4 : goto lists,"] {
+        assert!(ruleset.text.contains(arm), "{arm} is not in {}", ruleset.text);
+    }
+    let positions = program.tracks()[0].positions.iter();
+    let numbers: BTreeMap<&str, u32> =
+        positions.map(|(position, name)| (&**name, position.number())).collect();
+    for (place, name) in ["a", "b", "c"].into_iter().enumerate() {
+        let port = place + 1;
+        let element = format!("tcp . {port} counter comment \"#{place}.0 {name}\" : 0x{:08x}", numbers[name]);
+        assert!(ruleset.text.contains(&element), "{element} is not in {}", ruleset.text);
+    }
+    let counted = ruleset.counting_from(|Counted { chain, .. }| (10 + chain as u64, 1));
+    assert!(counted.contains("tcp . 3 counter packets 12 bytes 1 comment \"#2.0 c\" : 0x"), "{counted}");
+    let adding: Vec<&str> = ruleset.text.lines().filter(|line| line.contains("map @a.1")).collect();
+    assert_eq!(adding.len(), 2, "one for each family: {}", ruleset.text);
+    for line in adding {
+        assert!(line.contains(" : meta mark } counter limit"), "{line}");
+        assert!(line.ends_with("comment \"+0.0 a, and 2 like it\""), "{line}");
+        let prefix = line.split_once("log prefix \"").unwrap().1.split_once('"').unwrap().0;
+        for (chain, name) in ["a", "b", "c"].into_iter().enumerate() {
+            let told = Told::of_prefix(prefix, numbers[name]).expect("a prefix of ours");
+            let (_, effect) = Told::all(&program).find(|(known, _)| *known == told).expect("it is known");
+            assert_eq!(*effect, program.chains()[chain].rules[0].then[0]);
+        }
+        let of_nobody = Told::of_prefix(prefix, 0).expect("a prefix of ours");
+        assert!(Told::all(&program).all(|(known, _)| known != of_nobody));
+    }
+    let plain = print(&program).unwrap();
+    assert!(plain.sets.iter().all(|set| !set.counts) && !plain.text.contains("counter"), "{}", plain.text);
+}
+
+#[test]
+fn a_chain_that_something_else_leads_to_is_written_by_itself() {
+    let ruleset = print(&chains_of_a_switch(true)).unwrap();
+    for name in ["a", "c"] {
+        assert!(ruleset.chains.iter().any(|chain| chain == name), "{name}");
+    }
+    assert!(ruleset.text.contains("tcp . 3 : goto c,"), "{}", ruleset.text);
+    assert!(!ruleset.chains.iter().any(|chain| chain == "b"));
 }
 
 #[test]

@@ -17,6 +17,7 @@ const CONFIG_MODE: u16 = 2;
 const CONFIG_TIMEOUT: u16 = 4;
 const CONFIG_THRESHOLD: u16 = 5;
 const CONFIG_FLAGS: u16 = 6;
+const MARK: u16 = 2;
 const PAYLOAD: u16 = 9;
 const PREFIX: u16 = 10;
 const SEQUENCE: u16 = 12;
@@ -42,6 +43,7 @@ const LISTENERS: &str = "/proc/thread-self/net/netfilter/nfnetlink_log";
 pub(super) struct Packet<'b> {
     /// What the rule says of it.
     pub(super) prefix: &'b str,
+    pub(super) mark: u32,
     pub(super) source: IpAddr,
 }
 
@@ -109,7 +111,8 @@ impl AsFd for PacketLog {
 fn of_attributes(packet: Attributes<'_>) -> Option<Packet<'_>> {
     let prefix = packet.name(PREFIX)?;
     let source = source(packet.find(PAYLOAD)?)?;
-    Some(Packet { prefix, source })
+    // One of 0 is left out.
+    Some(Packet { prefix, mark: packet.number(MARK).unwrap_or_default(), source })
 }
 
 /// The source in the beginning of a packet (RFC 791, RFC 8200).

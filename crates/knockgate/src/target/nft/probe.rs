@@ -13,7 +13,7 @@ struct Feature {
     table: &'static str,
 }
 
-const FEATURES: [Feature; 9] = [
+const FEATURES: [Feature; 10] = [
     Feature {
         name: "tables of the inet family",
         since: "Linux 3.14 with CONFIG_NF_TABLES_INET",
@@ -43,6 +43,13 @@ const FEATURES: [Feature; 9] = [
         table: "chain d {\n }\n \
                 map m {\n type inet_proto . inet_service : verdict; elements = { tcp . 22 : goto d };\n }\n \
                 chain c {\n meta l4proto . th dport vmap @m\n }",
+    },
+    Feature {
+        name: "maps whose elements count",
+        since: "Linux 5.7",
+        table: "map m {\n type inet_proto . inet_service : mark; counter\n \
+                elements = { tcp . 22 counter comment \"a\" : 0x1 }\n }\n \
+                chain c {\n meta mark set meta l4proto . th dport map @m\n }",
     },
     Feature {
         name: "connection tracking",

@@ -133,8 +133,8 @@ impl Saved {
     fn to_json(&self) -> Value {
         let Self { applied: Applied { name, text, options }, ruleset } = self;
         let on_trial = ruleset.on_trial.iter().map(|OnTrial { chain, rule }| json!([chain, rule]));
-        let sets = ruleset.sets.iter().map(|Set { name, key, data, fixed, size }| {
-            json!({ "name": name, "key": key, "data": data, "fixed": fixed, "size": size })
+        let sets = ruleset.sets.iter().map(|Set { name, key, data, fixed, size, counts }| {
+            json!({ "name": name, "key": key, "data": data, "fixed": fixed, "size": size, "counts": counts })
         });
         json!({
             "name": name,
@@ -184,7 +184,9 @@ fn set_of_json(value: &Value) -> Option<Set> {
         size => Some(u32::try_from(size.as_u64()?).ok()?),
     };
     let [name, key] = ["name", "key"].map(|key| value[key].as_str().map(str::to_owned));
-    Some(Set { name: name?, key: key?, data, fixed: value["fixed"].as_bool()?, size })
+    // Of an older one, none did.
+    let counts = value["counts"].as_bool().unwrap_or_default();
+    Some(Set { name: name?, key: key?, data, fixed: value["fixed"].as_bool()?, size, counts })
 }
 
 /// What maps have data of.
@@ -243,6 +245,7 @@ mod tests {
             data,
             fixed: size.is_none(),
             size,
+            counts: data == Some("mark") && size.is_none(),
         };
         let saved = Saved {
             applied: Applied {
@@ -253,7 +256,7 @@ mod tests {
             ruleset: Ruleset {
                 text: "table inet knockgate {\n}\n".to_owned(),
                 fingerprint: "knockgate 1".to_owned(),
-                sets: vec![set(None, Some(7)), set(Some("mark"), Some(7)), set(Some("verdict"), None)],
+                sets: vec![set(None, Some(7)), set(Some("mark"), Some(7)), set(Some("mark"), None)],
                 chains: vec!["input".to_owned()],
                 on_trial: vec![OnTrial { chain: "rescue".to_owned(), rule: "accept".to_owned() }],
             },

@@ -41,9 +41,12 @@ const SET_KEY_TYPE: u16 = 4;
 const SET_DATA_TYPE: u16 = 6;
 const SET_DESC: u16 = 9;
 const SET_DESC_SIZE: u16 = 1;
+const SET_EXPRESSION: u16 = 17;
 /// Since Linux 6.16.
 const SET_COUNT: u16 = 20;
 const ELEMENTS: u16 = 3;
+const ELEMENT_USERDATA: u16 = 6;
+const ELEMENT_EXPRESSION: u16 = 7;
 const SET_IS_MAP: u32 = 0x8;
 const SET_TIMEOUT: u32 = 0x10;
 const VERDICTS: u32 = 0xffff_ff00;
@@ -104,6 +107,7 @@ fn declared() -> Result<Vec<Declared>, TargetError> {
             data,
             timed: flags & SET_TIMEOUT != 0,
             size: set.within(SET_DESC).number(SET_DESC_SIZE),
+            counts: set.find(SET_EXPRESSION).is_some(),
         };
         Some(Declared { name: set.name(SET_NAME)?.to_owned(), found, flags, count: set.number(SET_COUNT) })
     })
@@ -212,14 +216,31 @@ fn rule_identity(rule: Attributes<'_>) -> Vec<u8> {
 
 /// The same for the same members, whatever their order.
 fn members_identity(set: &str) -> Result<u64, TargetError> {
+    let identities = elements(set, |element| Some(element_identity(element)))?;
+    Ok(identities.into_iter().fold(0, u64::wrapping_add))
+}
+
+/// What an element is, without what it has counted.
+fn element_identity(element: Attributes<'_>) -> u64 {
+    let mut said = vec![];
+    for (kind, part) in element.filter(|(kind, _)| *kind != ELEMENT_EXPRESSION) {
+        said.extend(kind.to_ne_bytes());
+        said.extend(part.len().to_ne_bytes());
+        said.extend(part);
+    }
+    fnv1a_64(&said)
+}
+
+/// What `of` makes of each element of a set.
+fn elements<T>(set: &str, mut of: impl FnMut(Attributes<'_>) -> Option<T>) -> Result<Vec<T>, TargetError> {
     let mut request = request(GET_ELEMENTS);
     request.attributes = request.attributes.put_name(SET_NAME, set);
     let each = |message: Attributes<'_>| {
-        let elements = message.within(ELEMENTS);
-        Some(elements.fold(0, |sum: u64, (_, element)| sum.wrapping_add(fnv1a_64(element))))
+        let elements = message.within(ELEMENTS).filter_map(|(_, element)| of(Attributes(element)));
+        Some(elements.collect::<Vec<T>>())
     };
-    let sums = netlink::collect(&request, each).map_err(|error| refused(set, error))?;
-    Ok(sums.into_iter().fold(0, u64::wrapping_add))
+    let found = netlink::collect(&request, each).map_err(|error| refused(set, error))?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// What `of` makes of each of our rules.
@@ -227,28 +248,38 @@ pub(super) fn rules<T>(of: impl FnMut(Attributes<'_>) -> Option<T>) -> Result<Ve
     all(GET_RULE, of)
 }
 
-/// What each rule has counted, of a ruleset that counts.
+/// What each rule has counted, of a ruleset that counts. Of rules that are written once, the elements of a map
+/// count.
 pub fn counts() -> Result<BTreeMap<Counted, Count>, TargetError> {
-    let mut counts = BTreeMap::<Counted, Count>::new();
-    let counted = |rule: Attributes<'_>| {
+    let of_rule = |rule: Attributes<'_>| {
         let of = Counted::of_comment(&comment(rule)?)?;
-        let expressions = rule.within(RULE_EXPRESSIONS).map(|(_, expression)| Attributes(expression));
-        let mut counters = expressions
-            .filter(|expression| expression.name(EXPRESSION_NAME) == Some("counter"))
-            .map(|expression| expression.within(EXPRESSION_DATA));
-        let count = |counter: Attributes<'_>| Count {
-            packets: counter.long(COUNTER_PACKETS).unwrap_or_default(),
-            bytes: counter.long(COUNTER_BYTES).unwrap_or_default(),
-        };
+        let mut expressions = rule.within(RULE_EXPRESSIONS).map(|(_, expression)| Attributes(expression));
         // Further ones count additions.
-        Some((of, counters.next().map(count).unwrap_or_default()))
+        Some((of, expressions.find_map(count).unwrap_or_default()))
     };
-    for (rule, count) in all(GET_RULE, counted)? {
+    let of_element = |element: Attributes<'_>| {
+        let about = note(element.find(ELEMENT_USERDATA)?, COMMENT_NOTE).map(text)?;
+        Some((Counted::of_comment(&about)?, count(element.within(ELEMENT_EXPRESSION))?))
+    };
+    let mut found = all(GET_RULE, of_rule)?;
+    for set in declared()?.iter().filter(|set| set.found.counts) {
+        found.extend(elements(&set.name, of_element)?);
+    }
+    let mut counts = BTreeMap::<Counted, Count>::new();
+    for (rule, count) in found {
         let sum = counts.entry(rule).or_default();
         sum.packets += count.packets;
         sum.bytes += count.bytes;
     }
     Ok(counts)
+}
+
+/// What an expression has counted, if it is a counter.
+fn count(expression: Attributes<'_>) -> Option<Count> {
+    let counter = expression.within(EXPRESSION_DATA);
+    let number = |kind| counter.long(kind).unwrap_or_default();
+    (expression.name(EXPRESSION_NAME) == Some("counter"))
+        .then(|| Count { packets: number(COUNTER_PACKETS), bytes: number(COUNTER_BYTES) })
 }
 
 fn comment(rule: Attributes<'_>) -> Option<String> {

@@ -48,7 +48,7 @@ impl Listener {
         for _ in 0..ROUNDS {
             let at = SystemTime::now();
             let more = log.take(|packet| {
-                let known = Told::of_prefix(packet.prefix).and_then(|told| meanings.get(&told));
+                let known = Told::of_prefix(packet.prefix, packet.mark).and_then(|told| meanings.get(&told));
                 *unknown |= known.is_none();
                 let source = packet.source;
                 events.extend(known.into_iter().flatten().map(|(what, door)| Event {
