@@ -73,6 +73,8 @@ pub fn text(rng: &mut Rng) -> String {
         put(&mut text, "traps.ban", &quoted(rng.pick(&DURATIONS)));
         put(&mut text, "traps.ban-max", &quoted(rng.pick(&["2s", "4s", "5s"])));
     }
+    // Rules of doors that are knocked at alike are written once.
+    let alike = rng.chance(40);
     for door in 0..1 + rng.below(5) {
         let name = format!("door.d{door}.");
         let mut knocks: Vec<String> = vec![];
@@ -81,7 +83,7 @@ pub fn text(rng: &mut Rng) -> String {
             if knocks.last().is_some_and(|last| last.starts_with(knock)) {
                 continue;
             }
-            let within = if nth > 0 && !knocks.is_empty() && rng.chance(20) {
+            let within = if nth > 0 && !knocks.is_empty() && !alike && rng.chance(20) {
                 format!(" within {}", rng.pick(&DURATIONS))
             } else {
                 String::new()
@@ -94,7 +96,9 @@ pub fn text(rng: &mut Rng) -> String {
         services.sort_unstable();
         services.dedup();
         put(&mut text, &format!("{name}opens"), &list(&services));
-        terms(rng, &mut text, &name);
+        if !alike {
+            terms(rng, &mut text, &name);
+        }
     }
     text
 }

@@ -49,9 +49,13 @@ struct Drafter<'r> {
     builder: Builder,
     lists: Vec<ListId>,
     timed: Vec<ListId>,
+    /// Those of each pool.
+    pools: Vec<Vec<ListId>>,
     tracks: Vec<(TrackId, Vec<Position>)>,
     /// Each chain with how many jumps lead to it at most, and from where.
     chains: Vec<(ChainId, usize, Place)>,
+    /// How many chains were made for a switch of their own.
+    made: usize,
 }
 
 /// From which hooks a chain is reached.
@@ -73,8 +77,8 @@ impl Place {
 impl<'r> Drafter<'r> {
     fn program(rng: &'r mut Rng, theme: Theme) -> Program {
         let builder = Builder::new(vec![interface("out*")]);
-        let (lists, timed, tracks, chains) = (vec![], vec![], vec![], vec![]);
-        let mut drafter = Self { rng, theme, builder, lists, timed, tracks, chains };
+        let (lists, timed, pools, tracks, chains) = (vec![], vec![], vec![], vec![], vec![]);
+        let mut drafter = Self { rng, theme, builder, lists, timed, pools, tracks, chains, made: 0 };
         drafter.memory();
         drafter.chains();
         drafter.builder.seal().expect("it was drafted by the rules")
@@ -103,7 +107,8 @@ impl<'r> Drafter<'r> {
             let shared = self.rng.chance(60);
             let capacity = self.capacity();
             let pool = self.builder.pool(&format!("pool{index}"), capacity, shared);
-            for member in 0..if shared { 1 + self.rng.below(4) } else { 1 } {
+            let members = if shared { 1 + self.rng.below(4) } else { 1 };
+            for member in 0..members {
                 let v6_bits = self.rng.pick(&[128, 128, 64, 48, 1, 0, 127]);
                 let fixed =
                     if self.rng.chance(30) { vec![prefix(self.rng), prefix(self.rng)] } else { vec![] };
@@ -111,6 +116,8 @@ impl<'r> Drafter<'r> {
                 self.lists.push(list);
                 self.timed.push(list);
             }
+            let begin = self.timed.len() - members;
+            self.pools.push(self.timed[begin..].to_vec());
         }
         for index in 0..1 + self.rng.below(2) {
             let capacity = self.capacity();
@@ -286,22 +293,55 @@ impl<'r> Drafter<'r> {
     }
 
     fn switch(&mut self, deeper: &[ChainId]) -> Switch {
+        let alike = if self.rng.chance(50) { self.alike(deeper) } else { vec![] };
         let rng = &mut *self.rng;
+        let targets: Vec<ChainId> = match alike.is_empty() {
+            false if rng.chance(50) => alike,
+            _ => alike.into_iter().chain(rng.some(deeper, 3)).collect(),
+        };
+        let targets = if targets.is_empty() { deeper } else { &targets };
         let place = rng.below(self.tracks.len());
         let (track, positions) = &self.tracks[place];
         let arms = rng.below(8);
-        match rng.below(4) {
-            0 => Switch::Port((0..arms).map(|_| (world::endpoint(rng), rng.pick(deeper))).collect()),
-            1 => Switch::Echo((0..arms).map(|_| (rng.pick(&world::ECHOES), rng.pick(deeper))).collect()),
-            2 => {
-                let arm = |_| ((rng.pick(positions), world::endpoint(rng)), rng.pick(deeper));
+        match rng.below(6) {
+            0 | 1 => Switch::Port((0..arms).map(|_| (world::endpoint(rng), rng.pick(targets))).collect()),
+            2 | 3 => {
+                let arm = |_| ((rng.pick(positions), world::endpoint(rng)), rng.pick(targets));
                 Switch::TrackPort(*track, (0..3 * arms).map(arm).collect())
             }
+            4 => Switch::Echo((0..arms).map(|_| (rng.pick(&world::ECHOES), rng.pick(targets))).collect()),
             _ => {
-                let arm = |_| ((rng.pick(positions), rng.pick(&world::ECHOES)), rng.pick(deeper));
+                let arm = |_| ((rng.pick(positions), rng.pick(&world::ECHOES)), rng.pick(targets));
                 Switch::TrackEcho(*track, (0..2 * arms).map(arm).collect::<BTreeMap<_, _>>())
             }
         }
+    }
+
+    /// Chains for the arms of one switch, which do the same but for a position or a list.
+    fn alike(&mut self, deeper: &[ChainId]) -> Vec<ChainId> {
+        let lifetime = self.lifetime();
+        let then: Vec<Effect> = if self.theme == Theme::Time && self.rng.chance(60) {
+            let (track, positions) = self.tracks[self.rng.below(self.tracks.len())].clone();
+            positions.into_iter().map(|position| Effect::Move { track, position, lifetime }).collect()
+        } else {
+            let expiry = self.rng.pick(&[Expiry::Refresh, Expiry::Keep]);
+            let lists = self.pools[self.rng.below(self.pools.len())].clone();
+            lists.into_iter().map(|list| Effect::Add { list, lifetime, expiry }).collect()
+        };
+        let origin = || Origin { what: "chance".into(), span: None };
+        let more = self.rng.chance(40).then(|| self.rng.pick(deeper));
+        let write = |effect| {
+            self.made += 1;
+            let chain = self.builder.chain(&format!("alike-{}", self.made), None);
+            self.builder
+                .rule(chain, Rule { when: vec![], then: vec![effect], verdict: None, origin: origin() });
+            if let Some(more) = more {
+                let verdict = Some(Verdict::Jump(more));
+                self.builder.rule(chain, Rule { when: vec![], then: vec![], verdict, origin: origin() });
+            }
+            chain
+        };
+        then.into_iter().map(write).collect()
     }
 }
 

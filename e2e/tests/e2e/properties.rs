@@ -247,6 +247,16 @@ fn what_is_dropped_early_would_have_been_dropped_later_and_changed_nothing() {
     assert!(dropped > POLICIES, "so seldom that it says little: {dropped}");
 }
 
+/// The cases that are played on a kernel are worth little for such rules if they have none.
+#[test]
+fn random_policies_and_programs_have_rules_that_are_written_once() {
+    let once =
+        |program: &Program| nft::print(program).is_ok_and(|ruleset| ruleset.text.contains(" like it\""));
+    let [policies, programs] =
+        [policies::case, programs::case].map(|case| (1..=120).filter(|seed| once(&case(*seed).0)).count());
+    assert!(policies >= 30 && programs >= 25, "{policies} policies and {programs} programs of 120");
+}
+
 #[test]
 fn a_script_that_is_exported_and_read_again_means_the_same() {
     for seed in 1..=400 {
