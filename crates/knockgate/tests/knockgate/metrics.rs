@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::apply::policy;
 use crate::gateway::{Gateway, NEEDED, can_be_run};
@@ -117,6 +118,42 @@ fn numbers_tell_what_packets_did() {
         assert!(!names.contains(secret), "{secret} in {page}");
     }
     drop(stream);
+}
+
+#[test]
+fn numbers_are_told_while_doors_come_and_go() {
+    if !can_be_run(&NEEDED) {
+        return;
+    }
+    let gateway = Gateway::new();
+    let door = |number: u16| {
+        let first = 8000 + 10 * number;
+        format!(
+            "\n[door.d{number}]\nknock = [\"{first}/udp\", \"{}/udp\"]\nopens = \"{}/tcp\"\n",
+            first + 1,
+            100 + number
+        )
+    };
+    let policies =
+        [1, 3, 2].map(|doors| "outside = \"wan0\"\n".to_owned() + &(0..doors).map(door).collect::<String>());
+    gateway.apply(&policies[2]);
+    let done = AtomicBool::new(false);
+    let told = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for policy in policies.iter().cycle().take(30) {
+                gateway.apply(policy);
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        let mut told = 0;
+        while !done.load(Ordering::Relaxed) {
+            let numbers = gateway.metrics();
+            assert_eq!(numbers["knockgate_door_knocks_completed_total{door=\"d0\"}"], 0.0);
+            told += 1;
+        }
+        told
+    });
+    assert!(told > 5, "{told}");
 }
 
 #[test]

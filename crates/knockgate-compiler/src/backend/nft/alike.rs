@@ -12,6 +12,7 @@ use super::actions::Action;
 use super::told::{Counted, Told, telling};
 use super::words::{End, masked, nfproto};
 use super::{BY_PORT, BY_POSITION, Printer, Set, leads_on, line, numbered, removed};
+use crate::hash::fnv1a_32;
 use crate::net::Family;
 use crate::program::{
     Chain, ChainId, Effect, Expiry, ListId, PoolId, Program, Switch, Timed, TrackId, Verdict,
@@ -34,6 +35,11 @@ struct Written<'p> {
     deed: Deed,
     /// The chains with their numbers, the first of them first.
     members: Vec<(ChainId, u32)>,
+    /// The map of the numbers. Its name is that of the switch and of what the numbers stand for, so that a
+    /// packet that is still at the rules of another program finds its number there, or none.
+    map: String,
+    /// Of what the chains are for and their numbers.
+    origin: u32,
 }
 
 /// What a chain does, but for the number.
@@ -57,12 +63,26 @@ impl<'p> Alike<'p> {
                     continue;
                 }
             };
-            let group = groups.entry((place, deed, then));
-            let group = group.or_insert_with(|| Written { switch, gone_by, deed, members: vec![] });
+            let group = groups.entry((place, deed, then)).or_insert_with(|| {
+                let from = numbered(&program.chains()[place.chain], place.rule);
+                let map = format!("{from}.{}", deed.name(program));
+                Written { switch, gone_by, deed, members: vec![], map, origin: 0 }
+            });
             group.members.push((id, number));
         }
+        let mut groups: Vec<_> = groups.into_values().filter(|group| group.members.len() > 1).collect();
+        groups.sort_by_key(|group| group.members[0]);
         let mut alike = Self { members: HashMap::new(), written: BTreeMap::new() };
-        for written in groups.into_values().filter(|written| written.members.len() > 1) {
+        let mut maps = BTreeMap::<String, u32>::new();
+        for mut written in groups {
+            let times = maps.entry(written.map.clone()).or_default();
+            *times += 1;
+            if *times > 1 {
+                written.map += &format!(".{times}");
+            }
+            let what = |id: ChainId| &program[id].rules[0].origin.what;
+            let said = written.members.iter().map(|(id, number)| format!("{number} {}\n", what(*id)));
+            written.origin = fnv1a_32(said.collect::<String>().as_bytes());
             let (first, _) = written.members[0];
             alike.members.extend(written.members.iter().map(|(id, number)| (*id, (first, *number))));
             alike.written.insert(first, written);
@@ -80,11 +100,28 @@ impl<'p> Alike<'p> {
         self.members.get(&chain).copied()
     }
 
+    /// What is told of a chain that another one stands for, or itself.
+    pub(super) fn told(&self, chain: ChainId) -> Option<Told> {
+        let (written, mark) = self.member(chain)?;
+        let place = Counted { chain: written.index(), rule: 0 };
+        Some(Told::by_mark(place, self.written.get(&written)?.origin, mark))
+    }
+
     /// The chain that stands for all arms of a switch.
-    fn all_of(&self, switch: &Switch) -> Option<ChainId> {
+    fn all_of(&self, switch: &Switch) -> Option<&Written<'p>> {
         let mut arms = switch.targets().into_iter();
         let (first, _) = self.member(arms.next()?)?;
-        arms.all(|arm| self.written(arm) == first).then_some(first)
+        arms.all(|arm| self.written(arm) == first).then(|| self.written.get(&first)).flatten()
+    }
+}
+
+impl Deed {
+    /// Where the numbers belong, and for how long.
+    fn name(self, program: &Program) -> String {
+        match self {
+            Self::Move { track, lifetime } => format!("{}-{lifetime}", program[track].name),
+            Self::Add { pool, lifetime, .. } => format!("{}-{lifetime}", program[pool].name),
+        }
     }
 }
 
@@ -148,7 +185,9 @@ impl Printer<'_> {
     /// Finds the arm of a switch in the map of this name, or in that of its only chain.
     pub(super) fn arm(&self, switch: &Switch, gone_by: &str, name: &str) -> String {
         match self.alike.all_of(switch) {
-            Some(only) => format!("{} goto {}", self.find(only, gone_by), self.name(only)),
+            Some(only) => {
+                format!("meta mark set {gone_by} map @{} goto {}", only.map, self.name(only.members[0].0))
+            }
             None => format!("{gone_by} vmap @{name}"),
         }
     }
@@ -158,13 +197,9 @@ impl Printer<'_> {
         self.alike.all_of(switch).is_none()
     }
 
-    fn find(&self, written: ChainId, gone_by: &str) -> String {
-        format!("meta mark set {gone_by} map @{}", numbered(&self.program[written], 0))
-    }
-
     /// The map of each chain that stands for others, with its elements.
     pub(super) fn numbers(&self) -> impl Iterator<Item = (Set, Vec<String>)> {
-        self.alike.written.iter().filter_map(|(first, Written { switch, .. })| {
+        self.alike.written.iter().filter_map(|(first, Written { switch, map, .. })| {
             let (key, arms) = self.arms(switch)?;
             let counts = self.live.is_some();
             let counter = if counts { " counter" } else { "" };
@@ -174,7 +209,7 @@ impl Printer<'_> {
                 let (about, _) = self.comments(rule, &self.program[chain].rules[0].origin.what);
                 Some(format!("{key}{counter}{about} : 0x{number:08x}"))
             });
-            let name = numbered(&self.program[*first], 0);
+            let name = map.clone();
             let set = Set { name, key: key.to_owned(), data: Some("mark"), fixed: true, size: None, counts };
             Some((set, elements.collect()))
         })
@@ -182,13 +217,17 @@ impl Printer<'_> {
 
     /// The lines of the first rule of a chain that stands for others, if it is one.
     pub(super) fn written_once(&self, id: ChainId) -> Option<String> {
-        let Written { switch, gone_by, deed, members } = self.alike.written.get(&id)?;
+        let Written { switch, gone_by, deed, members, map, .. } = self.alike.written.get(&id)?;
         let rule = self.program[id].rules.first()?;
         let place = Counted { chain: id.index(), rule: 0 };
         let (_, about) =
             self.comments(place, &format!("{}, and {} like it", rule.origin.what, members.len() - 1));
-        let told = Told::of(place, rule, 0).filter(|_| self.live.is_some_and(|tells| tells(&rule.then[0])));
-        let find = if self.has_map(switch) { self.find(id, gone_by) + " " } else { String::new() };
+        let mut effects = members.iter().flat_map(|(id, _)| &self.program[*id].rules[0].then);
+        let told = self.alike.told(id).filter(|_| self.live.is_some_and(|tells| effects.any(tells)));
+        let find = match self.has_map(switch) {
+            true => format!("meta mark set {gone_by} map @{map} "),
+            false => String::new(),
+        };
         let mut lines = String::new();
         for family in Family::BOTH {
             let done = match *deed {
@@ -198,7 +237,7 @@ impl Printer<'_> {
                     self.adding(pool, &key, lifetime, expiry, family)
                 }
             };
-            let telling = told.map(|told| telling(told.by_mark(members[0].1), family, members.len()));
+            let telling = told.map(|told| telling(told, family, members.len()));
             let done = Action::any(find.clone() + &done).and_then(telling);
             line(&mut lines, &format!("meta nfproto {}", nfproto(family)), &done.text, &about);
         }

@@ -183,7 +183,7 @@ fn chains_that_differ_in_a_number_are_written_once_and_count_and_tell_each_its_o
     let ruleset = print_live(&program, &|_| true).unwrap();
     let chains: Vec<&str> = ruleset.chains.iter().map(String::as_str).collect();
     assert_eq!(chains, ["a", "lists", "does_more", "choice", "input", "about"]);
-    let map = ruleset.sets.iter().find(|set| set.name == "a.1").expect("a map of numbers");
+    let map = ruleset.sets.iter().find(|set| set.name == "choice.1.progress-1s").expect("a map of numbers");
     assert!(map.fixed && map.counts && map.data == Some("mark"), "{map:?}");
     for arm in ["tcp . 1 : goto a,", "tcp . 2 : goto a,", "tcp . 3 : goto a,", "tcp . 4 : goto lists,"] {
         assert!(ruleset.text.contains(arm), "{arm} is not in {}", ruleset.text);
@@ -198,7 +198,8 @@ fn chains_that_differ_in_a_number_are_written_once_and_count_and_tell_each_its_o
     }
     let counted = ruleset.counting_from(|Counted { chain, .. }| (10 + chain as u64, 1));
     assert!(counted.contains("tcp . 3 counter packets 12 bytes 1 comment \"#2.0 c\" : 0x"), "{counted}");
-    let adding: Vec<&str> = ruleset.text.lines().filter(|line| line.contains("map @a.1")).collect();
+    let adding: Vec<&str> =
+        ruleset.text.lines().filter(|line| line.contains("map @choice.1.progress-1s ")).collect();
     assert_eq!(adding.len(), 2, "one for each family: {}", ruleset.text);
     for line in adding {
         assert!(line.contains(" : meta mark } counter limit"), "{line}");
@@ -214,6 +215,74 @@ fn chains_that_differ_in_a_number_are_written_once_and_count_and_tell_each_its_o
     }
     let plain = print(&program).unwrap();
     assert!(plain.sets.iter().all(|set| !set.counts) && !plain.text.contains("counter"), "{}", plain.text);
+}
+
+/// Chains for a source at each of two positions: one moves it on, the other puts it on a list that is written
+/// here. The second one is called so.
+fn chains_by_position(name: &str, adds: bool) -> Program {
+    let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
+    let pool = builder.pool("seen", NonZeroU32::MIN, true);
+    let lists = ["one", "other"].map(|name| builder.timed_list(name, pool, 64));
+    let track = builder.track("progress", NonZeroU32::MIN);
+    let positions = ["a", "b"].map(|name| builder.position(track, name, name));
+    let lifetime = Lifetime::from_secs(1);
+    let mut arms = BTreeMap::new();
+    for (place, what) in ["first", name].into_iter().enumerate() {
+        let chain = builder.chain(what, None);
+        let then = match adds {
+            true => Effect::Add { list: lists[place], lifetime, expiry: Expiry::Refresh },
+            false => Effect::Move { track, position: positions[place], lifetime },
+        };
+        let origin = Origin { what: what.into(), span: None };
+        builder.rule(chain, Rule { when: vec![], then: vec![then], verdict: None, origin });
+        arms.insert((positions[place], "7/udp".parse().unwrap()), chain);
+    }
+    let choice = builder.chain("choice", None);
+    let rule = |verdict| {
+        let origin = Origin { what: "which".into(), span: None };
+        Rule { when: vec![], then: vec![], verdict: Some(verdict), origin }
+    };
+    builder.rule(choice, rule(Verdict::Switch(Switch::TrackPort(track, arms))));
+    let input = builder.chain("input", Some(Hook::Input));
+    builder.rule(input, rule(Verdict::Jump(choice)));
+    builder.seal().unwrap()
+}
+
+#[test]
+fn what_a_source_does_at_a_position_is_found_by_both_and_a_map_is_called_as_what_it_is_for() {
+    for (adds, map, does) in [
+        (
+            true,
+            "choice.1.seen-1s",
+            "update @seen6 { ip6 saddr & ffff:ffff:ffff:ffff:: . meta mark timeout 1s }",
+        ),
+        (
+            false,
+            "choice.1.progress-1s",
+            "delete @progress6 { ip6 saddr : 0x0 } add @progress6 { ip6 saddr timeout 1s : meta mark }",
+        ),
+    ] {
+        let text = print(&chains_by_position("second", adds)).unwrap().text;
+        let find = format!("meta mark set meta mark . meta l4proto . th dport map @{map} goto first");
+        for line in [
+            format!("\t\tmeta mark set ip6 saddr map @progress6 {find} comment"),
+            format!("\t\tmeta nfproto ipv6 {does} comment \"first, and 1 like it\""),
+            format!("\tmap {map} {{\n\t\ttype mark . inet_proto . inet_service : mark\n"),
+        ] {
+            assert!(text.contains(&line), "{line} is not in {text}");
+        }
+        assert!(!text.contains("vmap") && !text.contains("chain second"), "{text}");
+    }
+}
+
+#[test]
+fn a_rule_that_stands_for_others_than_before_tells_by_another_prefix() {
+    let prefixes = ["second", "third"].map(|name| {
+        let text = print_live(&chains_by_position(name, false), &|_| true).unwrap().text;
+        text.split_once("log prefix \"").unwrap().1.split_once('"').unwrap().0.to_owned()
+    });
+    assert!(prefixes.iter().all(|prefix| prefix.starts_with("*0.0 0 ")), "{prefixes:?}");
+    assert_ne!(prefixes[0], prefixes[1]);
 }
 
 #[test]

@@ -64,14 +64,12 @@ impl Told {
     pub fn all(program: &Program) -> impl Iterator<Item = (Self, &Effect)> {
         let alike = Alike::of(program);
         program.chains_with_ids().flat_map(move |(id, chain)| {
-            let (written, mark) =
-                alike.member(id).map_or((id, None), |(written, mark)| (written, Some(mark)));
-            let rules = chain.rules.iter().enumerate().flat_map(move |(rule, what)| {
-                let place = Counted { chain: written.index(), rule };
-                let said = &program[written].rules[rule];
+            let by_mark = alike.told(id);
+            let rules = chain.rules.iter().enumerate().flat_map(|(rule, what)| {
+                let place = Counted { chain: id.index(), rule };
                 let effects = what.then.iter().enumerate();
-                effects.filter_map(move |(effect, what)| {
-                    Some((Self { mark, ..Self::of(place, said, effect)? }, what))
+                effects.filter_map(move |(effect, done)| {
+                    Some((by_mark.or_else(|| Self::of(place, what, effect))?, done))
                 })
             });
             rules.collect::<Vec<_>>()
@@ -83,8 +81,9 @@ impl Told {
         tells.then(|| Self { rule, effect, origin: fnv1a_32(what.origin.what.as_bytes()), mark: None })
     }
 
-    pub(super) fn by_mark(self, mark: u32) -> Self {
-        Self { mark: Some(mark), ..self }
+    /// The only effect of a rule that stands for several, of which this number tells one.
+    pub(super) fn by_mark(rule: Counted, origin: u32, mark: u32) -> Self {
+        Self { rule, effect: 0, origin, mark: Some(mark) }
     }
 
     /// The effect whose prefix this is, of a packet with this mark, if it is one of ours.
@@ -109,9 +108,9 @@ impl fmt::Display for Told {
 }
 
 /// Has an effect told, as far as there is room in its limit. It stands last in its line, so that neither a
-/// full list nor the limit keeps anything else from being done; and each effect has a limit of its own, so
-/// that a flood of first knocks hides no grant. Of the packet, its source is told and no port. One line may be
-/// written for so many `effects`.
+/// full list nor the limit keeps anything else from being done; and each line has a limit of its own, so
+/// that a flood of first knocks hides no grant. Of the packet, its source is told and no port. So many `effects`
+/// are written in that line.
 pub(super) fn telling(told: Told, family: Family, effects: usize) -> String {
     let bytes = match family {
         Family::V4 => 16,
@@ -124,8 +123,7 @@ pub(super) fn telling(told: Told, family: Family, effects: usize) -> String {
     format!("{limit} log prefix {prefix} group {EVENTS} snaplen {bytes}")
 }
 
-/// How often an effect is told. People read no faster; and where all of 1000 doors are flooded at once, a
-/// single process still reads it all.
+/// How often an effect is told. People read no faster, and a single process still reads it all.
 pub(super) const TOLD_A_SECOND: usize = 20;
 
 /// How often it is told in a row, when many come at one moment.

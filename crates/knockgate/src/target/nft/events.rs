@@ -105,7 +105,8 @@ impl Events {
     }
 
     /// Events that came too fast, as far as that is known. Of one rule, 20 a second are told at most, and 40
-    /// in a row; what is beyond that is not among these.
+    /// in a row, and of one that is written for several doors up to ten times as many; what is beyond that is
+    /// not among these.
     pub fn missed(&self) -> u64 {
         self.missed
             + match &self.from {

@@ -45,8 +45,8 @@ const FEATURES: [Feature; 10] = [
                 chain c {\n meta l4proto . th dport vmap @m\n }",
     },
     Feature {
-        name: "maps whose elements count",
-        since: "Linux 5.7",
+        name: COUNTING,
+        since: COUNTING_SINCE,
         table: "map m {\n type inet_proto . inet_service : mark; counter\n \
                 elements = { tcp . 22 counter comment \"a\" : 0x1 }\n }\n \
                 chain c {\n meta mark set meta l4proto . th dport map @m\n }",
@@ -74,6 +74,9 @@ const FEATURES: [Feature; 10] = [
     },
 ];
 
+const COUNTING: &str = "maps whose elements count";
+const COUNTING_SINCE: &str = "Linux 5.7";
+
 /// Something that is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lack {
@@ -93,7 +96,10 @@ impl fmt::Display for Lack {
 /// are missing.
 pub(super) fn probe() -> Result<(), TargetError> {
     let all: String = FEATURES.iter().enumerate().map(|(index, feature)| table(index, feature)).collect();
-    let Some(words) = check(&all)? else { return Ok(()) };
+    let Some(words) = check(&all)? else {
+        let lack = Lack { what: COUNTING, since: COUNTING_SINCE };
+        return if counts_in_silence() { Err(TargetError::Lacks(vec![lack])) } else { Ok(()) };
+    };
     if words.contains("Operation not permitted") {
         return Err(TargetError::NotPermitted);
     }
@@ -106,6 +112,19 @@ pub(super) fn probe() -> Result<(), TargetError> {
     if lacks.is_empty() { Err(TargetError::Refused(words)) } else { Err(TargetError::Lacks(lacks)) }
 }
 
+/// Whether this kernel takes maps whose elements count, but passes over the counting, as those before 5.7 do:
+/// their messages have no such attribute, and what they do not know they do not refuse.
+fn counts_in_silence() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    version(&release).is_some_and(|version| version < (5, 7))
+}
+
+/// The first two numbers of a kernel's release.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
 fn table(index: usize, feature: &Feature) -> String {
     format!("table inet knockgate-probe-{index} {{\n {}\n}}\n", feature.table)
 }
@@ -115,4 +134,23 @@ fn check(text: &str) -> Result<Option<String>, TargetError> {
     let output = run(&["-c", "-f", "-"], Some(text)).map_err(TargetError::NftMissing)?;
     let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Ok((!output.status.success()).then_some(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_is_older_by_its_numbers() {
+        for (release, older) in [
+            ("5.6.19-amd64\n", true),
+            ("4.19.0", true),
+            ("5.7-rc1", false),
+            ("5.10.0-28", false),
+            ("6.18", false),
+        ] {
+            assert_eq!(version(release).map(|version| version < (5, 7)), Some(older), "{release}");
+        }
+        assert_eq!(version("next"), None);
+    }
 }

@@ -51,6 +51,9 @@ const SET_IS_MAP: u32 = 0x8;
 const SET_TIMEOUT: u32 = 0x10;
 const VERDICTS: u32 = 0xffff_ff00;
 
+/// How often counters are read again because the rules were changed on the way.
+const ATTEMPTS: usize = 20;
+
 /// What failed, in our words.
 pub(super) fn refused(set: &str, error: Errno) -> TargetError {
     match error {
@@ -167,10 +170,7 @@ pub(super) fn listing() -> Result<String, TargetError> {
     let mut put = |line: std::fmt::Arguments<'_>| {
         lines.write_fmt(line).expect("a string takes all that memory holds");
     };
-    let mut of_about = request(GET_RULE);
-    of_about.attributes = of_about.attributes.put_name(RULE_CHAIN, ABOUT);
-    let about = found(netlink::collect(&of_about, comment))?;
-    about.iter().for_each(|about| put(format_args!("{about}\n")));
+    about()?.iter().for_each(|about| put(format_args!("{about}\n")));
     let mut chains: BTreeMap<String, Vec<u8>> = all(GET_CHAIN, chain_identity)?.into_iter().collect();
     let identity = |rule: Attributes<'_>| {
         let on_trial = comment(rule).is_some_and(|comment| is_on_trial(&comment));
@@ -186,10 +186,21 @@ pub(super) fn listing() -> Result<String, TargetError> {
     sets.sort_by(|one, other| one.name.cmp(&other.name));
     for set in &sets {
         let members = if set.found.timed { 0 } else { members_identity(&set.name)? };
-        let SetFound { key, data, size, .. } = &set.found;
-        put(format_args!("set {} {key} {data:?} {size:?} {:x} {members:016x}\n", set.name, set.flags));
+        let SetFound { key, data, size, counts, .. } = &set.found;
+        let counts = if *counts { " counts" } else { "" };
+        put(format_args!(
+            "set {} {key} {data:?} {size:?} {:x} {members:016x}{counts}\n",
+            set.name, set.flags
+        ));
     }
     Ok(lines)
+}
+
+/// What tells the loaded ruleset from others.
+fn about() -> Result<Vec<String>, TargetError> {
+    let mut of_about = request(GET_RULE);
+    of_about.attributes = of_about.attributes.put_name(RULE_CHAIN, ABOUT);
+    found(netlink::collect(&of_about, comment))
 }
 
 fn chain_identity(chain: Attributes<'_>) -> Option<(String, Vec<u8>)> {
@@ -222,6 +233,10 @@ fn members_identity(set: &str) -> Result<u64, TargetError> {
 
 /// What an element is, without what it has counted.
 fn element_identity(element: Attributes<'_>) -> u64 {
+    let expression = element.within(ELEMENT_EXPRESSION);
+    if expression.name(EXPRESSION_NAME) != Some("counter") {
+        return fnv1a_64(element.0);
+    }
     let mut said = vec![];
     for (kind, part) in element.filter(|(kind, _)| *kind != ELEMENT_EXPRESSION) {
         said.extend(kind.to_ne_bytes());
@@ -251,6 +266,19 @@ pub(super) fn rules<T>(of: impl FnMut(Attributes<'_>) -> Option<T>) -> Result<Ve
 /// What each rule has counted, of a ruleset that counts. Of rules that are written once, the elements of a map
 /// count.
 pub fn counts() -> Result<BTreeMap<Counted, Count>, TargetError> {
+    for _ in 0..ATTEMPTS {
+        let before = about()?;
+        match counted() {
+            // A map that is gone goes with its rules.
+            Err(TargetError::NoSet(_)) => {}
+            counts if about()? == before => return counts,
+            _ => {}
+        }
+    }
+    Err(refused("the rules", Errno::INTR))
+}
+
+fn counted() -> Result<BTreeMap<Counted, Count>, TargetError> {
     let of_rule = |rule: Attributes<'_>| {
         let of = Counted::of_comment(&comment(rule)?)?;
         let mut expressions = rule.within(RULE_EXPRESSIONS).map(|(_, expression)| Attributes(expression));
@@ -289,6 +317,35 @@ fn comment(rule: Attributes<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An attribute, for tests.
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let mut bytes = u16::try_from(value.len() + 4).unwrap().to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    #[test]
+    fn an_element_is_the_same_whatever_it_has_counted_and_another_with_anything_else() {
+        let counter = |packets: u8| {
+            [attribute(EXPRESSION_NAME, b"counter\0"), attribute(EXPRESSION_DATA, &[packets])].concat()
+        };
+        let limit = [attribute(EXPRESSION_NAME, b"limit\0"), attribute(EXPRESSION_DATA, &[1])].concat();
+        let element = |key: &[u8], more: &[Vec<u8>]| {
+            let more = more.iter().map(|expression| attribute(ELEMENT_EXPRESSION, expression));
+            let bytes = [attribute(1, key)].into_iter().chain(more).collect::<Vec<_>>().concat();
+            element_identity(Attributes(&bytes))
+        };
+        let counting = element(b"a", &[counter(1)]);
+        assert_eq!(counting, element(b"a", &[counter(2)]));
+        for other in [element(b"b", &[counter(1)]), element(b"a", &[]), element(b"a", &[limit])] {
+            assert_ne!(counting, other);
+        }
+        let plain = attribute(1, b"a");
+        assert_eq!(element(b"a", &[]), fnv1a_64(&plain), "as it always was");
+    }
 
     #[test]
     fn types_are_named_as_nft_names_them() {
