@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use knockgate_compiler::backend::nft::{ABOUT, Counted, is_on_trial};
-use knockgate_compiler::hash::fnv1a_64;
+use knockgate_compiler::hash::{Fnv64, fnv1a_64};
 use rustix::io::Errno;
 
 use super::netlink::{self, Attributes, Bytes, Request};
@@ -171,16 +171,17 @@ pub(super) fn listing() -> Result<String, TargetError> {
         lines.write_fmt(line).expect("a string takes all that memory holds");
     };
     about()?.iter().for_each(|about| put(format_args!("{about}\n")));
-    let mut chains: BTreeMap<String, Vec<u8>> = all(GET_CHAIN, chain_identity)?.into_iter().collect();
+    let mut chains: BTreeMap<String, Fnv64> = all(GET_CHAIN, chain_identity)?.into_iter().collect();
     let identity = |rule: Attributes<'_>| {
         let on_trial = comment(rule).is_some_and(|comment| is_on_trial(&comment));
         (!on_trial).then_some((rule.name(RULE_CHAIN)?.to_owned(), rule_identity(rule)))
     };
     for (chain, rule) in all(GET_RULE, identity)? {
-        chains.entry(chain).or_default().extend(rule);
+        let rules = chains.entry(chain).or_default();
+        *rules = rules.and(&rule);
     }
     for (name, rules) in chains {
-        put(format_args!("chain {name} {:016x}\n", fnv1a_64(&rules)));
+        put(format_args!("chain {name} {:016x}\n", rules.value()));
     }
     let mut sets = declared()?;
     sets.sort_by(|one, other| one.name.cmp(&other.name));
@@ -203,9 +204,9 @@ fn about() -> Result<Vec<String>, TargetError> {
     found(netlink::collect(&of_about, comment))
 }
 
-fn chain_identity(chain: Attributes<'_>) -> Option<(String, Vec<u8>)> {
-    let of = |kind| chain.find(kind).unwrap_or_default();
-    let identity = [of(CHAIN_HOOK), of(CHAIN_POLICY), of(CHAIN_TYPE)].concat();
+fn chain_identity(chain: Attributes<'_>) -> Option<(String, Fnv64)> {
+    let parts = [CHAIN_HOOK, CHAIN_POLICY, CHAIN_TYPE].map(|kind| chain.find(kind).unwrap_or_default());
+    let identity = parts.into_iter().fold(Fnv64::default(), Fnv64::and);
     Some((chain.name(CHAIN_NAME)?.to_owned(), identity))
 }
 
