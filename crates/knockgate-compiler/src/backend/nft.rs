@@ -474,7 +474,7 @@ fn declare_map(out: &mut String, set: &Set, elements: &[String]) {
     if *counts {
         out.push_str("\t\tcounter\n");
     }
-    // Those that count have a line each.
+    // Those that may count have a line each.
     let space = if data == "verdict" { ", " } else { ",\n\t\t\t" };
     put(out, format_args!("\t\telements = {{ {} }}\n\t}}\n", elements.join(space)));
 }

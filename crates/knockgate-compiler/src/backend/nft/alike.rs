@@ -8,7 +8,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::actions::Action;
 use super::told::{Counted, Told, telling};
 use super::words::{End, masked, nfproto};
 use super::{BY_PORT, BY_POSITION, Printer, Set, leads_on, line, numbered, removed};
@@ -237,9 +236,9 @@ impl Printer<'_> {
                     self.adding(pool, &key, lifetime, expiry, family)
                 }
             };
-            let telling = told.map(|told| telling(told, family, members.len()));
-            let done = Action::any(find.clone() + &done).and_then(telling);
-            line(&mut lines, &format!("meta nfproto {}", nfproto(family)), &done.text, &about);
+            let telling = told.map(|told| format!(" {}", telling(told, family, members.len())));
+            let action = format!("{find}{done}{}", telling.unwrap_or_default());
+            line(&mut lines, &format!("meta nfproto {}", nfproto(family)), &action, &about);
         }
         Some(lines)
     }

@@ -44,7 +44,7 @@ const ATTEMPTS: usize = 50;
 
 /// A request, or attributes of one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Bytes(Vec<u8>);
+pub(super) struct Bytes(pub(super) Vec<u8>);
 
 impl Bytes {
     /// An attribute (`struct nlattr`).

@@ -238,13 +238,11 @@ fn element_identity(element: Attributes<'_>) -> u64 {
     if expression.name(EXPRESSION_NAME) != Some("counter") {
         return fnv1a_64(element.0);
     }
-    let mut said = vec![];
-    for (kind, part) in element.filter(|(kind, _)| *kind != ELEMENT_EXPRESSION) {
-        said.extend(kind.to_ne_bytes());
-        said.extend(part.len().to_ne_bytes());
-        said.extend(part);
-    }
-    fnv1a_64(&said)
+    let rest = element.filter(|(kind, _)| *kind != ELEMENT_EXPRESSION);
+    let hash = rest.fold(Fnv64::default(), |hash, (kind, part)| {
+        hash.and(&kind.to_ne_bytes()).and(&part.len().to_ne_bytes()).and(part)
+    });
+    hash.value()
 }
 
 /// What `of` makes of each element of a set.
@@ -319,33 +317,23 @@ fn comment(rule: Attributes<'_>) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// An attribute, for tests.
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let mut bytes = u16::try_from(value.len() + 4).unwrap().to_ne_bytes().to_vec();
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend(value);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
-
     #[test]
     fn an_element_is_the_same_whatever_it_has_counted_and_another_with_anything_else() {
-        let counter = |packets: u8| {
-            [attribute(EXPRESSION_NAME, b"counter\0"), attribute(EXPRESSION_DATA, &[packets])].concat()
+        let expression = |name: &str, data: u8| {
+            Bytes::default().put_name(EXPRESSION_NAME, name).put(EXPRESSION_DATA, &[data])
         };
-        let limit = [attribute(EXPRESSION_NAME, b"limit\0"), attribute(EXPRESSION_DATA, &[1])].concat();
-        let element = |key: &[u8], more: &[Vec<u8>]| {
-            let more = more.iter().map(|expression| attribute(ELEMENT_EXPRESSION, expression));
-            let bytes = [attribute(1, key)].into_iter().chain(more).collect::<Vec<_>>().concat();
-            element_identity(Attributes(&bytes))
+        let (counter, limit) = (|packets| expression("counter", packets), expression("limit", 1));
+        let plain = |key: &[u8]| Bytes::default().put(1, key);
+        let element = |key: &[u8], more: &[Bytes]| {
+            let bytes = more.iter().fold(plain(key), |bytes, more| bytes.put_all(ELEMENT_EXPRESSION, more));
+            element_identity(Attributes(&bytes.0))
         };
         let counting = element(b"a", &[counter(1)]);
         assert_eq!(counting, element(b"a", &[counter(2)]));
         for other in [element(b"b", &[counter(1)]), element(b"a", &[]), element(b"a", &[limit])] {
             assert_ne!(counting, other);
         }
-        let plain = attribute(1, b"a");
-        assert_eq!(element(b"a", &[]), fnv1a_64(&plain), "as it always was");
+        assert_eq!(element(b"a", &[]), fnv1a_64(&plain(b"a").0), "as it always was");
     }
 
     #[test]
