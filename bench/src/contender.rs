@@ -82,7 +82,7 @@ pub struct Contender {
 impl Contender {
     /// With `rules` in force.
     pub fn load(name: &str, rules: &Rules, seed: u64) -> anyhow::Result<Self> {
-        let lane = Lane::new()?;
+        let lane = Lane::giving_way()?;
         let sender = lane.cable.sender(seed)?;
         let listen = |port| lane.cable.gateway.run(move || UdpSocket::bind((GATEWAY, port)));
         let (service, talker) = (listen(SERVICE)?, listen(TALKER)?);

@@ -25,6 +25,12 @@ impl Spread {
     }
 }
 
+/// How much more the one is than the other in the same round: what else the machine does comes and goes, and falls
+/// on both. Of rounds, which are not none.
+pub fn ratio(one: &[f64], other: &[f64]) -> Spread {
+    Spread::of(one.iter().zip(other).map(|(one, other)| one / other).collect())
+}
+
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = digits(self.median);

@@ -4,11 +4,15 @@
 //! `Documentation/networking/napi.rst`), as a network card's queue is: with generic receive offload,
 //! in polls of up to 64 packets. Everything up to the verdict, and the end of the packet, is done in
 //! that thread, which is kept on a processor that the sender does not use. What a packet costs is
-//! the processor time of the thread (`/proc/PID/schedstat`, in ns) by the packets that it took in.
+//! the processor time of the thread (`/proc/PID/schedstat`, in ns) by the packets that it took in. So that
+//! neither waits for the other, a burst is on the cable before the thread may begin.
 
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -20,6 +24,9 @@ use crate::sender::{Order, Sender, Traffic};
 
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 pub const OWNER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
+
+/// Packets that are sent in a row where none is to be lost: fewer than the cable holds.
+const AT_ONCE: u64 = 128;
 
 /// How long packets that were sent may take to be dealt with.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -90,13 +97,36 @@ impl Lane {
         Ok(Self { cable, poller })
     }
 
-    /// Sends so many packets as fast as it goes.
+    /// One for [`cost`](Self::cost): the thread waits while anybody else wants its processor (`man 7 sched`).
+    pub fn giving_way() -> anyhow::Result<Self> {
+        let lane = Self::new()?;
+        let mut idle = Command::new("chrt");
+        idle.args(["--idle", "--pid", "0", &lane.poller.as_raw_pid().to_string()]);
+        lane.cable.gateway.output(idle, "")?;
+        Ok(lane)
+    }
+
+    /// Sends so many packets, and takes the time of the thread that takes them in. The two take turns: at once, on
+    /// what may be halves of one processor, each would slow the other down, and the thread would wait for the
+    /// sender as soon as it is faster.
     pub fn cost(&self, sender: &mut Sender, traffic: &Traffic, packets: u64) -> anyhow::Result<Cost> {
+        let holder = Holder::start()?;
         let before = self.reading()?;
         std::thread::scope(|scope| {
-            let send = || {
+            let send = || -> anyhow::Result<()> {
                 keep_to_the_sender()?;
-                sender.send(traffic, packets)
+                let mut left = packets;
+                while left > 0 {
+                    let now = left.min(AT_ONCE);
+                    holder.hold();
+                    sender.send(traffic, now)?;
+                    holder.let_go();
+                    while !asleep(self.poller)? {
+                        std::thread::sleep(Duration::from_micros(50));
+                    }
+                    left -= now;
+                }
+                Ok(())
             };
             scope.spawn(send).join().expect("sending does not panic")
         })?;
@@ -106,8 +136,6 @@ impl Lane {
 
     /// Sends packets slowly enough for each to be taken in, and returns when they are dealt with.
     pub fn calmly(&self, sender: &mut Sender, traffic: &Traffic, packets: u64) -> anyhow::Result<()> {
-        // Fewer than the cable holds.
-        const AT_ONCE: u64 = 128;
         let mut left = packets;
         while left > 0 {
             let now = left.min(AT_ONCE);
@@ -147,6 +175,61 @@ impl Lane {
         let times = fs::read_to_string(format!("/proc/{}/schedstat", self.poller.as_raw_pid()))?;
         let nanos = times.split(' ').next().context("schedstat begins with a time")?.parse()?;
         Ok(Reading { taken_in, lost, nanos })
+    }
+}
+
+/// Keeps the gateway's processor busy while packets are put on the cable.
+struct Holder {
+    state: Arc<AtomicU8>,
+    thread: Option<JoinHandle<()>>,
+}
+
+const FREE: u8 = 0;
+const WANTED: u8 = 1;
+const HELD: u8 = 2;
+const OVER: u8 = 3;
+
+impl Holder {
+    fn start() -> anyhow::Result<Self> {
+        let state = Arc::new(AtomicU8::new(FREE));
+        let (shared, (_, processor)) = (state.clone(), processors()?);
+        let hold = move || {
+            sched_setaffinity(None, &one(processor)).expect("a processor that is allowed");
+            loop {
+                match shared.load(Ordering::Acquire) {
+                    FREE => std::thread::park(),
+                    OVER => return,
+                    _ => drop(shared.compare_exchange(WANTED, HELD, Ordering::AcqRel, Ordering::Acquire)),
+                }
+            }
+        };
+        Ok(Self { state, thread: Some(std::thread::spawn(hold)) })
+    }
+
+    fn change(&self, state: u8) {
+        self.state.store(state, Ordering::Release);
+        self.thread.iter().for_each(|thread| thread.thread().unpark());
+    }
+
+    fn hold(&self) {
+        self.change(WANTED);
+        while self.state.load(Ordering::Acquire) != HELD {
+            std::hint::spin_loop();
+        }
+    }
+
+    fn let_go(&self) {
+        self.change(FREE);
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.change(OVER);
+        if let Some(thread) = self.thread.take() {
+            // It does nothing that could fail but in the beginning.
+            drop(thread.join());
+        }
     }
 }
 

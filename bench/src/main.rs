@@ -42,7 +42,7 @@ use report::Report;
 const INSIDE: &str = "--inside";
 
 /// Rounds, and packets in each, of `ruleset`.
-const COMPARED: (usize, u64) = (9, 100_000);
+const COMPARED: (usize, u64) = (25, 40_000);
 
 type Part = fn(&mut Report) -> anyhow::Result<()>;
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::contender::{Contender, EVERYBODY, Who};
-use crate::figure::Spread;
+use crate::figure::{Spread, ratio};
+use crate::open;
 use crate::plot::{Bars, Group};
 use crate::report::Report;
 use crate::rules::{self, Rules};
@@ -73,12 +74,9 @@ impl Table {
         self.rows.iter().find(|(of, _)| *of == who).map(|(_, row)| row[column].as_slice())
     }
 
-    /// How much more the one costs than the other in the same round: what else the machine does comes and
-    /// goes, and falls on both.
     fn ratio(&self, who: Who, (one, other): (&str, &str)) -> Option<Spread> {
-        let rounds = self.samples(who, one)?.iter().zip(self.samples(who, other)?);
-        let ratios: Vec<f64> = rounds.map(|(one, other)| one / other).collect();
-        spread(&ratios)
+        let (one, other) = (self.samples(who, one)?, self.samples(who, other)?);
+        (!one.is_empty() && !other.is_empty()).then(|| ratio(one, other))
     }
 
     fn markdown(&self) -> String {
@@ -114,7 +112,10 @@ fn row(contenders: &mut [Contender], who: Who, rounds: usize, packets: u64) -> a
     Ok(samples)
 }
 
-/// `bench ruleset FILE...`: what a packet costs under the rules in some files. A file is a ruleset
+/// Rounds of knocking under the rules in files.
+const OPENED: usize = 2000;
+
+/// `bench ruleset FILE...`: what a packet costs under the rules in some files, and how soon a knock opens. A file is a ruleset
 /// for `nft -f`; a policy (`.toml`), put in force by `knockgate apply`; or what `iptables-save` prints
 /// (`.rules`). 666/tcp and 667/tcp are to be traps, and 333, 777, 888/tcp are to open 51820/udp.
 pub fn compare(files: &[String], rounds: usize, packets: u64) -> anyhow::Result<()> {
@@ -123,19 +124,20 @@ pub fn compare(files: &[String], rounds: usize, packets: u64) -> anyhow::Result<
         named.push((file.as_str(), Rules::read(Path::new(file))?));
     }
     print!("{}", Table::measure(&named, rounds, packets)?.markdown());
+    print!("\n{}", open::compare(&named, OPENED)?);
     Ok(())
 }
 
 pub fn run(report: &mut Report) -> anyhow::Result<()> {
-    let (rounds, packets) = if report.quick { (3, 30_000) } else { (25, 200_000) };
+    let (rounds, packets) = if report.quick { (5, 20_000) } else { (50, 40_000) };
     let table = Table::measure(&contenders(), rounds, packets)?;
     report.heading("What a packet costs");
     report.line(&format!(
         "Nanoseconds of the receiving processor for a packet, from taking it off the cable to its end; {rounds} \
          rounds of {packets} packets of each kind, every ruleset in turn. The gateway's end of the cable is read \
          by a thread of the kernel (threaded NAPI, with generic receive offload) on a processor of its own, \
-         and what is told is that thread's processor time. Targets are held against ratios within a round. No \
-         ruleset can undercut the last row.\n\n\
+         and what is told is that thread's processor time. Sender and thread take turns, a burst of 128 packets \
+         each. Targets are held against ratios within a round. No ruleset can undercut the last row.\n\n\
          A *stranger* sends SYNs to closed ports, from 65,536 sources; *banned* sources do the same; *granted* \
          ones open flows to the service behind the door; *established* flows are answers to the gateway; \
          *first knocks* come from 60,000 sources. A dash: these rules have nothing of the kind.\n"
