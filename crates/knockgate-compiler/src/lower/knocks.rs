@@ -13,7 +13,7 @@ use super::{ADDRESS, Lowering, always, knock_of};
 use crate::net::Endpoint;
 use crate::policy::{Door, Knock, Wrong};
 use crate::program::{
-    ChainId, Condition, Effect, Expiry, ListId, Origin, PoolId, Position, Switch, TrackId, Verdict,
+    ChainId, Condition, Effect, Expiry, ListId, PoolId, Position, Switch, TrackId, Verdict,
 };
 use crate::time::Lifetime;
 
@@ -325,8 +325,8 @@ type Progress = BTreeMap<usize, usize>;
 /// What a knock leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Outcome {
-    /// The last knock again: nothing.
-    Again,
+    /// The last knock again: nothing, but for doors that it is the only knock of.
+    Again { opened: Vec<usize> },
     /// Doors that open, and where the source stands then.
     Step { opened: Vec<usize>, progress: Progress },
 }
@@ -365,7 +365,10 @@ impl Machine {
             }
             let mut arms = BTreeMap::new();
             for (door, stage) in &progress {
-                arms.insert(sequences[*door][stage - 1], Outcome::Again);
+                let knock = sequences[*door][stage - 1];
+                let begun = starts.get(&knock).into_iter().flatten();
+                let opened = begun.copied().filter(|door| sequences[*door].len() == 1).collect();
+                arms.insert(knock, Outcome::Again { opened });
             }
             for (door, stage) in &progress {
                 let knock = sequences[*door][*stage];
@@ -438,47 +441,56 @@ impl ArmWriter<'_, '_> {
         let name = format!("{}-{}", self.name, self.chains.len() + 1);
         let chain = self.lowering.builder.chain(&name, None);
         match outcome {
-            Outcome::Again => self.write_again(chain),
+            Outcome::Again { opened } => self.write_again(chain, opened),
             Outcome::Step { opened, progress } => self.write_step(chain, opened, progress),
         }
         self.chains.insert(outcome.clone(), chain);
         chain
     }
 
-    fn write_again(&mut self, chain: ChainId) {
+    fn write_again(&mut self, chain: ChainId, opened: &[usize]) {
+        let guests = self.write_grants(chain, opened);
+        self.write_guests(chain, &guests);
         self.lowering.rule(chain, always("the last knock again"), vec![], vec![], Some(Verdict::Return));
     }
 
     fn write_step(&mut self, chain: ChainId, opened: &[usize], progress: &Progress) {
         let policy = self.lowering.policy;
-        for member in opened {
-            let door = self.doors[*member];
-            let last = policy.doors()[door].sequence.steps().len() - 1;
-            let origin = knock_of(&policy.doors()[door], last);
-            let grant = self.lowering.grant(door);
-            self.lowering.rule(chain, origin, vec![], vec![grant], None);
-        }
-        let guests: BTreeSet<Lifetime> =
-            opened.iter().map(|member| policy.doors()[self.doors[*member]].grant).collect();
-        let origin_of = |member: usize, stage: usize| -> Origin {
-            knock_of(&policy.doors()[self.doors[member]], stage - 1)
-        };
+        let guests = self.write_grants(chain, opened);
         match progress.iter().next() {
             Some((member, stage)) => {
-                let lifetime = policy.doors()[self.doors[*member]].sequence.steps()[*stage].window;
+                let door = &policy.doors()[self.doors[*member]];
+                let lifetime = door.sequence.steps()[*stage].window;
                 let then =
                     vec![Effect::Move { track: self.track, position: self.positions[progress], lifetime }];
-                self.lowering.rule(chain, origin_of(*member, *stage), vec![], then, None);
-                for lifetime in guests {
-                    if let Some(guest) = self.lowering.guest(lifetime) {
-                        self.lowering.rule(chain, always(GUEST), vec![], vec![guest], None);
-                    }
-                }
+                self.lowering.rule(chain, knock_of(door, stage - 1), vec![], then, None);
+                self.write_guests(chain, &guests);
             }
             None => {
                 let used_up = self.used_up(guests);
                 self.lowering.rule(chain, always(USED_UP), vec![], vec![], Some(Verdict::Jump(used_up)));
             }
+        }
+    }
+
+    /// Opens doors. Returns the lengths of their grants of which there are lists of guests.
+    fn write_grants(&mut self, chain: ChainId, opened: &[usize]) -> BTreeSet<Lifetime> {
+        let policy = self.lowering.policy;
+        let mut guests = BTreeSet::new();
+        for member in opened {
+            let index = self.doors[*member];
+            let door = &policy.doors()[index];
+            let grant = self.lowering.grant(index);
+            let origin = knock_of(door, door.sequence.steps().len() - 1);
+            self.lowering.rule(chain, origin, vec![], vec![grant], None);
+            guests.extend(self.lowering.guests.contains_key(&door.grant).then_some(door.grant));
+        }
+        guests
+    }
+
+    fn write_guests(&mut self, chain: ChainId, guests: &BTreeSet<Lifetime>) {
+        for guest in guests.iter().filter_map(|lifetime| self.lowering.guest(*lifetime)).collect::<Vec<_>>() {
+            self.lowering.rule(chain, always(GUEST), vec![], vec![guest], None);
         }
     }
 
@@ -490,9 +502,7 @@ impl ArmWriter<'_, '_> {
         }
         let name = format!("{}-used-up-{}", self.name, self.used_up.len() + 1);
         let chain = self.lowering.builder.chain(&name, None);
-        for guest in guests.iter().filter_map(|lifetime| self.lowering.guest(*lifetime)).collect::<Vec<_>>() {
-            self.lowering.rule(chain, always(GUEST), vec![], vec![guest], None);
-        }
+        self.write_guests(chain, &guests);
         self.lowering.rule(chain, always(USED_UP), vec![], vec![Effect::Forget(self.track)], None);
         self.used_up.insert(guests, chain);
         chain
