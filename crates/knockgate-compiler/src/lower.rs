@@ -55,7 +55,7 @@ pub fn grant_list(door: &str) -> String {
     format!("grant {door}")
 }
 
-/// What the list of those is called that hold any grant of this length.
+/// What the list of those is called that hold any grant of this length, where many doors have that.
 pub fn guest_list(length: Lifetime) -> String {
     format!("guest {length}")
 }
@@ -70,7 +70,7 @@ struct Lowering<'p> {
     banned_by_hand: ListId,
     /// The grant list of each door, in the policy's order.
     grants: Vec<ListId>,
-    /// For each length of grant, the sources that hold any of that length: they are never banned.
+    /// For each length of grant that more than a few doors have, the sources that hold any of that length.
     guests: BTreeMap<Lifetime, ListId>,
 }
 
@@ -92,11 +92,15 @@ impl<'p> Lowering<'p> {
             .collect();
         let mut guests = BTreeMap::new();
         if policy.traps().is_some() {
-            let pool = builder.pool("guests", policy.sources(), true);
+            let mut doors: BTreeMap<Lifetime, usize> = BTreeMap::new();
             for door in policy.doors() {
-                guests
-                    .entry(door.grant)
-                    .or_insert_with(|| builder.timed_list(&guest_list(door.grant), pool, ADDRESS));
+                *doors.entry(door.grant).or_default() += 1;
+            }
+            doors.retain(|_, number| *number > FEW_DOORS);
+            if !doors.is_empty() {
+                let pool = builder.pool("guests", policy.sources(), true);
+                let list = |length| (length, builder.timed_list(&guest_list(length), pool, ADDRESS));
+                guests = doors.into_keys().map(list).collect();
             }
         }
         Self { policy, builder, allow, exempt, allowed_by_hand, banned_by_hand, grants, guests }
@@ -145,8 +149,6 @@ impl<'p> Lowering<'p> {
         let over_v6 = self.over_v6();
         let v6 = vec![Condition::Family(Family::V6)];
         self.rule(ports, always("packets over IPv6"), v6, vec![], Some(Verdict::Jump(over_v6)));
-        let rescue = Some(Verdict::Jump(rescue));
-        self.rule(ports, always(WHO_TRIES), vec![], vec![], rescue);
         if let Some(ping) = pings(self.policy) {
             self.rule(ports, always("pings"), vec![ping], vec![], Some(Verdict::Jump(knocking)));
         }
@@ -160,6 +162,8 @@ impl<'p> Lowering<'p> {
                 self.rule(chain, always("what may be a wrong knock"), when, vec![], jump);
             }
         }
+        // Last, so that it need not be there while nobody does.
+        self.rule(ports, always(WHO_TRIES), vec![], vec![], Some(Verdict::Jump(rescue)));
         ports
     }
 
@@ -266,7 +270,14 @@ impl<'p> Lowering<'p> {
         Effect::Add { list: self.grants[door], lifetime, expiry: Expiry::Refresh }
     }
 
-    /// Keeps who holds a grant of this length from being banned.
+    /// The lists of those that hold grants, who are never banned: a few lists of doors, or one for many.
+    fn holders(&self) -> Vec<ListId> {
+        let doors = self.policy.doors().iter().zip(&self.grants);
+        let few = doors.filter(|(door, _)| !self.guests.contains_key(&door.grant)).map(|(_, list)| *list);
+        few.chain(self.guests.values().copied()).collect()
+    }
+
+    /// Keeps who holds a grant of this length from being banned, where grants alone do not.
     fn guest(&self, lifetime: Lifetime) -> Option<Effect> {
         let list = *self.guests.get(&lifetime)?;
         Some(Effect::Add { list, lifetime, expiry: Expiry::Refresh })
@@ -295,6 +306,10 @@ struct Guard {
     rescue: ChainId,
     banned: Option<ListId>,
 }
+
+/// A trap looks for grants at so many doors of one length. To note on a list of its own who holds one costs each
+/// last knock as much as half of all else that its rules do.
+const FEW_DOORS: usize = 2;
 
 const WHO_TRIES: &str = "who tries this policy out";
 

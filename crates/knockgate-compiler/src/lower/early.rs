@@ -34,12 +34,11 @@ impl Lowering<'_> {
         let when = vec![Condition::not_listed(self.banned_by_hand), Condition::ToGateway];
         self.rule(rescue, always(WHO_TRIES), when, vec![], Some(Verdict::Rescue));
         self.rule(closed, always(WHO_TRIES), vec![], vec![], Some(Verdict::Jump(rescue)));
-        for wrong in machines.iter().filter_map(|machine| machine.wrong.as_ref()) {
-            let when = vec![wrong.heeds.clone()];
-            self.rule(closed, always("what may be a wrong knock"), when, vec![], Some(Verdict::Return));
-        }
-        let to_gateway = vec![Condition::ToGateway];
-        self.rule(closed, always("closed ports"), to_gateway, vec![], Some(Verdict::Drop));
+        // What may be a wrong knock goes on.
+        let wrong = machines.iter().filter_map(|machine| machine.wrong.as_ref());
+        let unheeded = wrong.map(|wrong| wrong.heeds.clone().negated());
+        let when = unheeded.chain([Condition::ToGateway]).collect();
+        self.rule(closed, always("closed ports"), when, vec![], Some(Verdict::Drop));
         closed
     }
 

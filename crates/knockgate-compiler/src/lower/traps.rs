@@ -37,8 +37,7 @@ impl Lowering<'_> {
             arms.insert(*endpoint, arm);
         }
         let fixed = [self.allow, self.exempt].into_iter().flatten();
-        let spared = fixed.chain([self.allowed_by_hand]).chain(self.guests.values().copied());
-        for list in spared.collect::<Vec<_>>() {
+        for list in fixed.chain([self.allowed_by_hand]).chain(self.holders()).collect::<Vec<_>>() {
             let when = vec![Condition::Listed(list)];
             self.rule(chain, made("who is never banned", traps.span), when, vec![], Some(Verdict::Return));
         }

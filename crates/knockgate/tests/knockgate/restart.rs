@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use knockgate_compiler::hash::fnv1a_64;
 use serde_json::Value;
 
-use crate::apply::policy;
+use crate::apply::{TWO_MORE_DOORS, policy};
 use crate::gateway::{Gateway, NEEDED, can_be_run};
 use crate::owner::{OTHER, OWNER, Owned, SERVICE};
 use crate::program::{Folder, wait_for};
@@ -202,7 +202,7 @@ fn the_policy_says_what_outlives_a_restart() {
     for (bans, grants) in [("drop", "keep"), ("keep", "drop")] {
         let gateway = disk.start();
         let fates = format!("\n[restart]\nbans = \"{bans}\"\ngrants = \"{grants}\"\n");
-        gateway.apply(&policy("10s", &fates));
+        gateway.apply(&policy("10s", &(TWO_MORE_DOORS.to_owned() + &fates)));
         gateway.does("ban 198.51.100.7 --for 1h");
         gateway.does("grant main 192.0.2.77 --for 1h");
         gateway.does("grant main 2001:db8::7 --for 1h");

@@ -466,10 +466,9 @@ mod tests {
             outside = "eth0"
             allow = ["10.0.0.0/8"]
             traps = { ports = ["1/tcp", "2/tcp"] }
-            [door.ssh]
-            knock = ["7313/tcp", "24877/tcp", "11090/tcp"]
-            opens = "22/tcp"
-            wrong = "cooldown 10s"
+            door.ssh = { knock = ["7313/tcp", "24877/tcp", "11090/tcp"], opens = "22/tcp", wrong = "cooldown 10s" }
+            door.two = { knock = ["7314/tcp", "24878/tcp", "11091/tcp"], opens = "23/tcp", wrong = "cooldown 10s" }
+            door.three = { knock = ["7315/tcp", "24879/tcp", "11092/tcp"], opens = "24/tcp", wrong = "cooldown 10s" }
         "#;
         let (policy, findings) = frontend::toml::parse(text);
         let program = lower(&policy.unwrap_or_else(|| panic!("{findings:?}")));
