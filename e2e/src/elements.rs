@@ -55,6 +55,11 @@ fn read_elements(text: &str) -> Option<BTreeMap<Element, Option<u64>>> {
     Some(found)
 }
 
+/// The tag of a list as nft prints it, which takes it for a class of traffic (`man 8 nft`, META EXPRESSIONS).
+pub fn class_id(tag: u32) -> String {
+    if tag == u32::MAX { "root".to_owned() } else { format!("{:x}:{:x}", tag >> 16, tag & 0xffff) }
+}
+
 /// `1m2s30ms`, as nft prints it; what is about to expire has `0s` left.
 fn milliseconds(text: &str) -> Option<u64> {
     match text {

@@ -22,6 +22,19 @@ use knockgate_compiler::random::Rng;
 /// Few, so that doors share knocks.
 const KNOCKS: [&str; 9] =
     ["333/tcp", "777/tcp", "888/tcp", "333/udp", "777/udp", "4444/udp", "ping/0", "ping/100", "ping/1400"];
+/// Two for each door, where no two doors have the same.
+const OWN_SERVICES: [&str; 10] = [
+    "22/tcp",
+    "80/udp",
+    "51820/udp",
+    "888/udp",
+    "80/tcp",
+    "22/udp",
+    "4444/tcp",
+    "51820/tcp",
+    "888/tcp",
+    "777/tcp",
+];
 const SERVICES: [&str; 11] = [
     "22/tcp",
     "80/tcp",
@@ -92,7 +105,8 @@ pub fn text(rng: &mut Rng) -> String {
         }
         let knocks: Vec<&str> = knocks.iter().map(String::as_str).collect();
         put(&mut text, &format!("{name}knock"), &list(&knocks));
-        let mut services = rng.some(&SERVICES, 3);
+        let own = || OWN_SERVICES[2 * door..2 * door + 2].to_vec();
+        let mut services = if alike && rng.chance(60) { own() } else { rng.some(&SERVICES, 3) };
         services.sort_unstable();
         services.dedup();
         put(&mut text, &format!("{name}opens"), &list(&services));

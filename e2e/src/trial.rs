@@ -15,7 +15,7 @@ use knockgate_compiler::program::{ListId, Program, State, Timed, TrackId};
 use knockgate_compiler::sim::{Change, Decider, Decision, Fate, Simulator};
 use knockgate_compiler::time::Moment;
 
-use crate::elements::{Element, elements};
+use crate::elements::{Element, class_id, elements};
 use crate::world;
 
 /// When a packet is sent.
@@ -404,7 +404,7 @@ impl Trial<'_> {
             let pool = &self.program[pool];
             for entry in self.simulator.members(id, now) {
                 let set = format!("{}{}", pool.name, digit(entry.source));
-                let tag = if pool.shared { format!(" . 0x{tag:08x}") } else { String::new() };
+                let tag = if pool.shared { format!(" . {}", class_id(tag.get())) } else { String::new() };
                 let key = format!("{}{tag}", entry.source);
                 found.insert(Element { set, key, data: None }, left(entry.until));
             }

@@ -23,7 +23,7 @@ pub struct Snapshot {
 /// A set or map that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetFound {
-    /// Its key type, as in `ipv4_addr . mark`.
+    /// Its key type, as in `ipv4_addr . classid`.
     pub key: String,
     /// For a map, the type of its data.
     pub data: Option<String>,
@@ -154,11 +154,15 @@ pub fn rescued(ruleset: &Ruleset, rescue: Option<&Rescue>) -> String {
     }
     let sets = [RESCUE, RESCUED].into_iter().flat_map(|set| [4, 6].map(|digit| format!("{set}{digit}")));
     let mut text: String = sets.map(|set| format!("flush set {TABLE} {set}\n")).collect();
-    let chains: BTreeSet<&String> = ruleset.on_trial.iter().map(|rule| &rule.chain).collect();
-    text.extend(chains.into_iter().map(|chain| format!("flush chain {TABLE} {chain}\n")));
+    let chains: BTreeMap<&String, &Vec<String>> =
+        ruleset.on_trial.iter().map(|rule| (&rule.chain, &rule.behind)).collect();
+    let add = |chain: &str, rule: &str| format!("add rule {TABLE} {chain} {rule}\n");
+    for (chain, always) in chains {
+        text += &format!("flush chain {TABLE} {chain}\n");
+        text.extend(always.iter().map(|rule| add(chain, rule)));
+    }
     if let Some(Rescue { source, port, lifetime }) = rescue {
-        let rules = ruleset.on_trial.iter();
-        text.extend(rules.map(|OnTrial { chain, rule }| format!("add rule {TABLE} {chain} {rule}\n")));
+        text.extend(ruleset.on_trial.iter().map(|OnTrial { chain, rule, .. }| add(chain, rule)));
         let digit = if Family::of(*source) == Family::V4 { 4 } else { 6 };
         let timeout = lifetime.as_millis();
         text += &format!("add element {TABLE} {RESCUE}{digit} {{ {source} . {port} timeout {timeout}ms }}\n");
@@ -240,7 +244,7 @@ mod tests {
 
     #[test]
     fn members_of_another_key_cannot_be_carried_over() {
-        let load = load(&found(&[("banned4", timed("ipv4_addr . mark"))], &[]));
+        let load = load(&found(&[("banned4", timed("ipv4_addr . classid"))], &[]));
         assert_eq!((load.stale_sets.len(), load.carried.len()), (1, 0));
     }
 
@@ -285,10 +289,12 @@ mod tests {
         };
         ruleset.sets.extend(["rescue4", "rescue6", "rescued4", "rescued6"].map(set));
         let [chain, rule] = ["rescue", "tcp dport @rescue accept"].map(str::to_owned);
-        ruleset.on_trial = vec![OnTrial { chain, rule }];
+        let behind = vec!["jump known".to_owned()];
+        ruleset.on_trial = vec![OnTrial { chain, rule, behind }];
         let nobody = text(&ruleset, None);
         assert_eq!(nobody.matches("flush set inet knockgate rescue").count(), 4);
-        assert!(nobody.ends_with("flush chain inet knockgate rescue\n"), "{nobody}");
+        let chain = "flush chain inet knockgate rescue\nadd rule inet knockgate rescue jump known\n";
+        assert!(nobody.ends_with(chain), "{nobody}");
         let element = "add element inet knockgate rescue6 { 2001:db8::5 . 22 timeout 60000ms }\n";
         let rule = "add rule inet knockgate rescue tcp dport @rescue accept\n";
         assert!(text(&ruleset, Some(&rescue)).ends_with(&format!("{rule}{element}")));

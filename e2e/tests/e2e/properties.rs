@@ -250,11 +250,15 @@ fn what_is_dropped_early_would_have_been_dropped_later_and_changed_nothing() {
 /// The cases that are played on a kernel are worth little for such rules if they have none.
 #[test]
 fn random_policies_and_programs_have_rules_that_are_written_once() {
-    let once =
-        |program: &Program| nft::print(program).is_ok_and(|ruleset| ruleset.text.contains(" like it\""));
-    let [policies, programs] =
-        [policies::case, programs::case].map(|case| (1..=120).filter(|seed| once(&case(*seed).0)).count());
-    assert!(policies >= 30 && programs >= 25, "{policies} policies and {programs} programs of 120");
+    let has = |program: &Program, words: &str| {
+        nft::print(program).is_ok_and(|ruleset| ruleset.text.contains(words))
+    };
+    let [policies, programs] = [policies::case, programs::case]
+        .map(|case| (1..=120).filter(|seed| has(&case(*seed).0, " like it\"")).count());
+    let shared = "meta priority set meta l4proto";
+    let services = (1..=120).filter(|seed| has(&policies::case(*seed).0, shared)).count();
+    let all = format!("{policies} policies, {services} with many services, and {programs} programs of 120");
+    assert!(policies >= 30 && services >= 10 && programs >= 25, "{all}");
 }
 
 #[test]

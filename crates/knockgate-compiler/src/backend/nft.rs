@@ -1,8 +1,8 @@
 //! nftables (`man nft`, 1.0.6 and later): one table, `inet knockgate`.
 //!
 //! - A timed list is a `dynamic,timeout` set per family. Lists that share a pool share its set,
-//!   whose second key is the list's tag; the tag is written `meta mark & 0x0 | TAG`, for nft 1.0.6
-//!   takes no constant in a concatenation. The mark itself is only read.
+//!   whose second key is the list's tag; the tag is written `meta priority & 0x0 | TAG`, for nft 1.0.6
+//!   takes no constant in a concatenation.
 //! - A list that people manage is two sets per family, which are empty here: a hash of single sources,
 //!   as [`single_bits`] counts them, and an `interval,timeout` set of networks, for adding to a large
 //!   set of intervals takes long.
@@ -10,7 +10,8 @@
 //!   port, it is put into the packet's mark, the only register that a rule can name; so a packet
 //!   that comes to a track's switch, or is moved on a track, may lose its own mark. In a program made
 //!   from a policy such a packet is always dropped.
-//! - Chains that differ in one number alone are written once, with the number in a map (`alike.rs`).
+//! - Chains that differ in one number alone are written once, with the number in a map, and in the packet's
+//!   mark or priority (`alike.rs`).
 //! - A rule whose effects could break off (adding to a full set does) before its verdict has them
 //!   in a chain of its own, so that nothing that follows is ever skipped.
 //! - What has expired or was removed takes up room until the kernel collects it, within a second
@@ -71,18 +72,19 @@ pub struct Ruleset {
     pub sets: Vec<Set>,
     /// The chains that it declares.
     pub chains: Vec<String>,
-    /// What is there for as long as somebody tries it out, in chains that are empty otherwise: most packets
-    /// come by there.
+    /// What is there for as long as somebody tries it out: most packets come by there.
     pub on_trial: Vec<OnTrial>,
 }
 
-/// A rule that lets in who is in the sets of [`RESCUE`].
+/// A rule that lets in who is in the sets of [`RESCUE`], or leads to such rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnTrial {
-    /// Its chain, which has no others.
+    /// Its chain.
     pub chain: String,
     /// What it says.
     pub rule: String,
+    /// What the chain's other rules say, which come before and are always there. None of them counts.
+    pub behind: Vec<String>,
 }
 
 /// A named set or map.
@@ -90,7 +92,7 @@ pub struct OnTrial {
 pub struct Set {
     /// Its name.
     pub name: String,
-    /// Its key type, as in `ipv4_addr . mark`.
+    /// Its key type, as in `ipv4_addr . classid`.
     pub key: String,
     /// For a map, the type of its data.
     pub data: Option<&'static str>,
@@ -187,7 +189,7 @@ fn ruleset(printer: &Printer<'_>) -> Ruleset {
         printer.declare(&mut body, set);
     }
     for (set, elements) in printer.switches().chain(printer.numbers()) {
-        declare_map(&mut body, &set, &elements);
+        declare_filled(&mut body, &set, &elements);
         sets.push(set);
     }
     let mut chains = vec![];
@@ -256,7 +258,7 @@ impl Printer<'_> {
                 }
             }
             for pool in self.program.pools() {
-                let key = if pool.shared { format!("{address} . mark") } else { address.to_owned() };
+                let key = if pool.shared { format!("{address} . classid") } else { address.to_owned() };
                 sets.push(set(&pool.name, key, None, Some(pool.capacity.get())));
             }
             if self.rescues() {
@@ -339,9 +341,28 @@ impl Printer<'_> {
             return;
         }
         let chain = &self.program[id];
+        let rules = self.rules(id, out, names);
         let name = identifier(&chain.name);
+        put(out, format_args!("\tchain {name} {{\n"));
+        names.push(name);
+        if let Some(hook) = chain.hook {
+            let (kind, name, priority) = match hook {
+                Hook::Raw => ("filter", "prerouting", "raw"),
+                Hook::Prerouting => ("nat", "prerouting", "dstnat"),
+                Hook::Input => ("filter", "input", "filter"),
+                Hook::Forward => ("filter", "forward", "filter"),
+            };
+            put(out, format_args!("\t\ttype {kind} hook {name} priority {priority}; policy accept;\n"));
+        }
+        out.push_str(&rules);
+        out.push_str("\t}\n");
+    }
+
+    /// The rules of a chain, a line each, for as long as nobody tries the ruleset out. Chains that they need are
+    /// put into `bodies`.
+    fn rules(&self, id: ChainId, bodies: &mut String, names: &mut Vec<String>) -> String {
+        let chain = &self.program[id];
         let mut rules = String::new();
-        let mut bodies = String::new();
         for (index, rule) in chain.rules.iter().enumerate() {
             let counted = Counted { chain: id.index(), rule: index };
             if index == 0
@@ -352,7 +373,7 @@ impl Printer<'_> {
             }
             let (about, aside) = self.comments(counted, &rule.origin.what);
             let body = numbered(chain, index);
-            if rule.verdict == Some(Verdict::Rescue) {
+            if rule.verdict == Some(Verdict::Rescue) || self.is_tail(chain, index) {
                 continue;
             }
             let conditions = self.conditions(rule);
@@ -380,44 +401,56 @@ impl Printer<'_> {
                 self.count(rule, &mut texts);
                 texts.iter().for_each(|text| line(&mut rules, &condition.text, text, &about));
             }
-            put(&mut bodies, format_args!("\tchain {body} {{\n"));
+            put(bodies, format_args!("\tchain {body} {{\n"));
             for action in actions.iter().filter(|action| action.text != "return") {
-                line(&mut bodies, "", &action.beside(None), &aside);
+                line(bodies, "", &action.beside(None), &aside);
             }
             bodies.push_str("\t}\n");
             names.push(body);
         }
-        out.push_str(&bodies);
-        put(out, format_args!("\tchain {name} {{\n"));
-        names.push(name);
-        if let Some(hook) = chain.hook {
-            let (kind, name, priority) = match hook {
-                Hook::Raw => ("filter", "prerouting", "raw"),
-                Hook::Prerouting => ("nat", "prerouting", "dstnat"),
-                Hook::Input => ("filter", "input", "filter"),
-                Hook::Forward => ("filter", "forward", "filter"),
-            };
-            put(out, format_args!("\t\ttype {kind} hook {name} priority {priority}; policy accept;\n"));
-        }
-        out.push_str(&rules);
-        out.push_str("\t}\n");
+        rules
+    }
+
+    /// Whether a rule is the last of its chain, leads only to who tries the ruleset out, and stands behind rules that
+    /// count nothing: then it can be taken away with the chain's other rules, which are written again.
+    fn is_tail(&self, chain: &Chain, index: usize) -> bool {
+        let rescues = |target: ChainId| {
+            let rules = &self.program[target].rules;
+            !rules.is_empty() && rules.iter().all(|rule| rule.verdict == Some(Verdict::Rescue))
+        };
+        let rule = &chain.rules[index];
+        let leads = matches!(rule.verdict, Some(Verdict::Jump(target)) if rescues(target));
+        leads && rule.when.is_empty() && index + 1 == chain.rules.len() && chain.rules.iter().all(leads_on)
     }
 
     /// What a chain has for as long as somebody tries the ruleset out.
-    fn on_trial(&self, id: ChainId) -> impl Iterator<Item = OnTrial> {
+    fn on_trial(&self, id: ChainId) -> Vec<OnTrial> {
         let chain = &self.program[id];
-        let rules = chain.rules.iter().enumerate();
-        let rules = rules.filter(|(_, rule)| rule.verdict == Some(Verdict::Rescue));
-        rules.flat_map(move |(index, rule)| {
+        let of_rule = |(index, rule): (usize, &Rule)| {
+            let (lines, behind) = if rule.verdict == Some(Verdict::Rescue) {
+                (self.rescue(&self.conditions(rule)), String::new())
+            } else if self.is_tail(chain, index) {
+                let jump = self.actions(rule, Counted { chain: id.index(), rule: index }, "");
+                let jump = jump.into_iter().map(|jump| jump.text).collect();
+                (jump, self.rules(id, &mut String::new(), &mut vec![]))
+            } else {
+                return vec![];
+            };
             let place = if self.live.is_some() {
                 format!("{ON_TRIAL}{}.{index} ", id.index())
             } else {
                 String::new()
             };
             let about = comment(&format!("{place}{}", rule.origin.what));
-            let lines = self.rescue(&self.conditions(rule)).into_iter();
-            lines.map(move |line| OnTrial { chain: self.name(id), rule: format!("{line}{about}") })
-        })
+            let behind: Vec<String> = behind.lines().map(|line| line.trim().to_owned()).collect();
+            let on_trial = |line| OnTrial {
+                chain: self.name(id),
+                rule: format!("{line}{about}"),
+                behind: behind.clone(),
+            };
+            lines.into_iter().map(on_trial).collect::<Vec<_>>()
+        };
+        chain.rules.iter().enumerate().flat_map(of_rule).collect()
     }
 
     /// The comment of the first line for what meets a rule's conditions, and that of its other lines.
@@ -441,7 +474,11 @@ impl Printer<'_> {
     fn key(&self, timed: Timed, family: Family, end: End) -> String {
         let Timed { pool, tag, v6_bits } = timed;
         let address = masked(end, family, v6_bits);
-        if self.program[pool].shared { format!("{address} . meta mark & 0x0 | 0x{tag:08x}") } else { address }
+        if self.program[pool].shared {
+            format!("{address} . meta priority & 0x0 | 0x{tag:08x}")
+        } else {
+            address
+        }
     }
 
     fn pool(&self, pool: PoolId, family: Family) -> String {
@@ -467,15 +504,15 @@ fn removed(program: &Program) -> BTreeSet<ListId> {
     removed.collect()
 }
 
-fn declare_map(out: &mut String, set: &Set, elements: &[String]) {
-    let Set { name, key, data, counts, .. } = set;
-    let data = data.unwrap_or_default();
-    put(out, format_args!("\tmap {name} {{\n\t\ttype {key} : {data}\n"));
-    if *counts {
+/// A set or map that is filled by the ruleset itself.
+fn declare_filled(out: &mut String, set: &Set, elements: &[String]) {
+    let data = set.data.map(|data| format!(" : {data}")).unwrap_or_default();
+    put(out, format_args!("\t{} {} {{\n\t\ttype {}{data}\n", set.kind(), set.name, set.key));
+    if set.counts {
         out.push_str("\t\tcounter\n");
     }
     // Those that may count have a line each.
-    let space = if data == "verdict" { ", " } else { ",\n\t\t\t" };
+    let space = if set.data == Some("verdict") { ", " } else { ",\n\t\t\t" };
     put(out, format_args!("\t\telements = {{ {} }}\n\t}}\n", elements.join(space)));
 }
 

@@ -155,7 +155,7 @@ table inet knockgate {{
 		flags dynamic,timeout
 	}}
 	set grants4 {{
-		type ipv4_addr . mark
+		type ipv4_addr . classid
 		flags dynamic,timeout
 	}}
 	set grants6 {{

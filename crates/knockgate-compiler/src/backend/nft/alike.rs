@@ -1,27 +1,29 @@
 //! Chains that differ in one number alone are written once.
 //!
 //! Doors that are knocked at alike have chains that only move a source to another position, or only put it on
-//! another list of a pool. A thousand doors have thousands of them, and the kernel takes its time for each
-//! rule. Where arms of one switch lead to several such chains, they all lead to the first. The number is found in
-//! a map, by what the switch goes by, and written into the packet's mark. What each of the chains would count,
-//! the elements of that map count.
+//! another list of a pool; services have chains that only let in who is on another list. A thousand doors have
+//! thousands of them, and the kernel takes its time for each rule. Where arms of one switch lead to several such
+//! chains, they all lead to the first. The number is found in a map, by what the switch goes by, and written into
+//! the packet's mark if it is a position, and into its priority if it is the tag of a list. What each of the chains
+//! would count, elements count: those of that map, or those of a set where not all that is looked up is let in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::conditions::{Protocols, Way};
 use super::told::{Counted, Told, telling};
 use super::words::{End, masked, nfproto};
 use super::{BY_PORT, BY_POSITION, Printer, Set, leads_on, line, numbered, removed};
 use crate::hash::fnv1a_32;
 use crate::net::Family;
 use crate::program::{
-    Chain, ChainId, Effect, Expiry, ListId, PoolId, Program, Switch, Timed, TrackId, Verdict,
+    Chain, ChainId, Condition, Effect, Expiry, Hook, ListId, PoolId, Program, Switch, Timed, TrackId, Verdict,
 };
 use crate::time::Lifetime;
 
 /// The chains of a program that are written as one with others.
 pub(super) struct Alike<'p> {
-    /// The one that each of them is written as, itself perhaps, and its own number.
-    members: HashMap<ChainId, (ChainId, u32)>,
+    /// The one that each of them is written as, itself perhaps.
+    written_as: HashMap<ChainId, ChainId>,
     /// Those that are written.
     written: BTreeMap<ChainId, Written<'p>>,
 }
@@ -31,9 +33,9 @@ struct Written<'p> {
     switch: &'p Switch,
     /// What its arms are found by.
     gone_by: &'static str,
-    deed: Deed,
-    /// The chains with their numbers, the first of them first.
-    members: Vec<(ChainId, u32)>,
+    deed: Deed<'p>,
+    /// The first of them is the one that is written.
+    members: BTreeMap<ChainId, Member>,
     /// The map of the numbers. Its name is that of the switch and of what the numbers stand for, so that a
     /// packet that is still at the rules of another program finds its number there, or none.
     map: String,
@@ -41,49 +43,88 @@ struct Written<'p> {
     origin: u32,
 }
 
+struct Member {
+    number: u32,
+    /// The marks of packets that come by it, where they tell it from the others.
+    marks: BTreeSet<u32>,
+}
+
 /// What a chain does, but for the number.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Deed {
-    Move { track: TrackId, lifetime: Lifetime },
-    Add { pool: PoolId, v6_bits: u8, lifetime: Lifetime, expiry: Expiry },
+#[derive(Clone, PartialEq)]
+enum Deed<'p> {
+    Move {
+        track: TrackId,
+        lifetime: Lifetime,
+    },
+    Add {
+        pool: PoolId,
+        v6_bits: u8,
+        lifetime: Lifetime,
+        expiry: Expiry,
+    },
+    /// To let in who is on a list, if all else holds too.
+    Admit {
+        pool: PoolId,
+        v6_bits: u8,
+        when: Vec<&'p Condition>,
+    },
 }
 
 impl<'p> Alike<'p> {
     pub(super) fn of(program: &'p Program) -> Self {
         let removed = removed(program);
-        let mut groups: HashMap<_, Written<'p>> = HashMap::new();
+        let elsewhere = met_elsewhere(program);
+        let mut found: HashMap<_, Vec<Written<'p>>> = HashMap::new();
         for (id, (place, switch)) in led_to_by_one_switch(program) {
             let Some((deed, then, number)) = reading(program, &program[id], &removed) else { continue };
-            let gone_by = match (switch, deed) {
-                (Switch::TrackPort(..), _) => BY_POSITION,
-                (Switch::Port(_), Deed::Move { .. }) => BY_PORT,
-                // A packet has its own mark where it comes to no track.
-                (Switch::Port(_), Deed::Add { .. }) | (Switch::Echo(_) | Switch::TrackEcho(..), _) => {
-                    continue;
+            let (gone_by, marks) = match (switch, &deed) {
+                (Switch::TrackPort(..), Deed::Move { .. }) => (BY_POSITION, [number].into()),
+                // It has the number of the position that the source was at.
+                (Switch::TrackPort(_, arms), Deed::Add { .. }) => {
+                    let of = arms.iter().filter(|(_, chain)| **chain == id);
+                    (BY_POSITION, of.map(|((position, _), _)| position.number()).collect())
                 }
+                (Switch::Port(_), Deed::Move { .. }) => (BY_PORT, [number].into()),
+                // Who is let in keeps the mark. The priority is nothing to what comes after the input hook, but
+                // for a socket that asks for it (SO_RCVPRIORITY, Linux 6.14); of who is passed on, it is.
+                (Switch::Port(_), Deed::Admit { .. }) if !elsewhere.contains(&id) => {
+                    (BY_PORT, BTreeSet::new())
+                }
+                // A packet has its own mark where it comes to no track.
+                _ => continue,
             };
-            let group = groups.entry((place, deed, then)).or_insert_with(|| {
-                let from = numbered(&program.chains()[place.chain], place.rule);
-                let map = format!("{from}.{}", deed.name(program));
-                Written { switch, gone_by, deed, members: vec![], map, origin: 0 }
-            });
-            group.members.push((id, number));
+            let group = found.entry((place, then)).or_default();
+            let fits = |written: &&mut Written<'p>| {
+                written.deed == deed && written.members.values().all(|other| other.marks.is_disjoint(&marks))
+            };
+            let member = Member { number, marks: marks.clone() };
+            match group.iter_mut().find(fits) {
+                Some(written) => drop(written.members.insert(id, member)),
+                None => {
+                    let from = numbered(&program.chains()[place.chain], place.rule);
+                    let map = format!("{from}.{}", deed.name(program));
+                    let members = BTreeMap::from([(id, member)]);
+                    group.push(Written { switch, gone_by, deed, members, map, origin: 0 });
+                }
+            }
         }
-        let mut groups: Vec<_> = groups.into_values().filter(|group| group.members.len() > 1).collect();
-        groups.sort_by_key(|group| group.members[0]);
-        let mut alike = Self { members: HashMap::new(), written: BTreeMap::new() };
+        let worth_it = |group: &Written<'_>| group.members.len() >= group.deed.fewest();
+        let mut found: Vec<_> = found.into_values().flatten().filter(worth_it).collect();
+        found.sort_by_key(|group| group.first());
+        let mut alike = Self { written_as: HashMap::new(), written: BTreeMap::new() };
         let mut maps = BTreeMap::<String, u32>::new();
-        for mut written in groups {
+        for mut written in found {
             let times = maps.entry(written.map.clone()).or_default();
             *times += 1;
             if *times > 1 {
                 written.map += &format!(".{times}");
             }
             let what = |id: ChainId| &program[id].rules[0].origin.what;
-            let said = written.members.iter().map(|(id, number)| format!("{number} {}\n", what(*id)));
+            let members = written.members.iter();
+            let said = members.map(|(id, member)| format!("{} {}\n", member.number, what(*id)));
             written.origin = fnv1a_32(said.collect::<String>().as_bytes());
-            let (first, _) = written.members[0];
-            alike.members.extend(written.members.iter().map(|(id, number)| (*id, (first, *number))));
+            let first = written.first();
+            alike.written_as.extend(written.members.keys().map(|id| (*id, first)));
             alike.written.insert(first, written);
         }
         alike
@@ -91,35 +132,74 @@ impl<'p> Alike<'p> {
 
     /// The chain that is written for this one: itself, mostly.
     pub(super) fn written(&self, chain: ChainId) -> ChainId {
-        self.member(chain).map_or(chain, |(written, _)| written)
+        self.written_as.get(&chain).copied().unwrap_or(chain)
     }
 
-    /// The chain that stands for this one, and the number of this one.
-    pub(super) fn member(&self, chain: ChainId) -> Option<(ChainId, u32)> {
-        self.members.get(&chain).copied()
-    }
-
-    /// What is told of a chain that another one stands for, or itself.
-    pub(super) fn told(&self, chain: ChainId) -> Option<Told> {
-        let (written, mark) = self.member(chain)?;
-        let place = Counted { chain: written.index(), rule: 0 };
-        Some(Told::by_mark(place, self.written.get(&written)?.origin, mark))
+    /// What is told of a chain that another one stands for, or itself: one thing for each mark of packets.
+    pub(super) fn told(&self, chain: ChainId) -> Option<Vec<Told>> {
+        let first = *self.written_as.get(&chain)?;
+        let written = self.written.get(&first)?;
+        let place = Counted { chain: first.index(), rule: 0 };
+        let marks = written.members.get(&chain)?.marks.iter();
+        Some(marks.map(|mark| Told::by_mark(place, written.origin, *mark)).collect())
     }
 
     /// The chain that stands for all arms of a switch.
     fn all_of(&self, switch: &Switch) -> Option<&Written<'p>> {
         let mut arms = switch.targets().into_iter();
-        let (first, _) = self.member(arms.next()?)?;
+        let first = *self.written_as.get(&arms.next()?)?;
         arms.all(|arm| self.written(arm) == first).then(|| self.written.get(&first)).flatten()
     }
 }
 
-impl Deed {
+impl Written<'_> {
+    fn first(&self) -> ChainId {
+        *self.members.keys().next().expect("none has no members")
+    }
+
+    /// Finds the number.
+    fn finding(&self) -> String {
+        format!("meta {} set {} map @{}", self.deed.word(), self.gone_by, self.map)
+    }
+
+    /// The set whose elements count who is let in.
+    fn counting(&self) -> String {
+        format!("{}-let-in", self.map)
+    }
+}
+
+impl Deed<'_> {
     /// Where the numbers belong, and for how long.
-    fn name(self, program: &Program) -> String {
+    fn name(&self, program: &Program) -> String {
         match self {
-            Self::Move { track, lifetime } => format!("{}-{lifetime}", program[track].name),
-            Self::Add { pool, lifetime, .. } => format!("{}-{lifetime}", program[pool].name),
+            Self::Move { track, lifetime } => format!("{}-{lifetime}", program[*track].name),
+            Self::Add { pool, lifetime, .. } => format!("{}-{lifetime}", program[*pool].name),
+            Self::Admit { pool, .. } => program[*pool].name.to_string(),
+        }
+    }
+
+    /// So many chains at least are written as one. To let in takes two look-ups more then, and a few rules load
+    /// fast.
+    fn fewest(&self) -> usize {
+        match self {
+            Self::Move { .. } | Self::Add { .. } => 2,
+            Self::Admit { .. } => 4,
+        }
+    }
+
+    /// What of a packet has the number.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Move { .. } => "mark",
+            Self::Add { .. } | Self::Admit { .. } => "priority",
+        }
+    }
+
+    /// The type of that.
+    fn data(&self) -> &'static str {
+        match self {
+            Self::Move { .. } => "mark",
+            Self::Add { .. } | Self::Admit { .. } => "classid",
         }
     }
 }
@@ -147,33 +227,56 @@ fn led_to_by_one_switch(program: &Program) -> impl Iterator<Item = (ChainId, (Co
     ways.into_iter().filter_map(|(id, way)| Some((id, way?)))
 }
 
+/// The chains that other packets come by than those for the gateway itself.
+fn met_elsewhere(program: &Program) -> BTreeSet<ChainId> {
+    let hooked =
+        program.chains_with_ids().filter(|(_, chain)| chain.hook.is_some_and(|hook| hook != Hook::Input));
+    let mut next: Vec<ChainId> = hooked.map(|(id, _)| id).collect();
+    let mut met = BTreeSet::new();
+    while let Some(id) = next.pop() {
+        if met.insert(id) {
+            for rule in &program[id].rules {
+                match &rule.verdict {
+                    Some(Verdict::Jump(target)) => next.push(*target),
+                    Some(Verdict::Switch(switch)) => next.extend(switch.targets()),
+                    _ => {}
+                }
+            }
+        }
+    }
+    met
+}
+
 /// What a chain does, where it goes on to after that, and the number; nothing for one that does more.
-fn reading(
-    program: &Program,
-    chain: &Chain,
+fn reading<'p>(
+    program: &'p Program,
+    chain: &'p Chain,
     removed: &BTreeSet<ListId>,
-) -> Option<(Deed, Vec<ChainId>, u32)> {
+) -> Option<(Deed<'p>, Vec<ChainId>, u32)> {
     let (does, more) = chain.rules.split_first()?;
-    let [effect] = &does.then[..] else { return None };
-    if !does.when.is_empty() || does.verdict.is_some() || chain.hook.is_some() {
+    if chain.hook.is_some() {
         return None;
     }
     let then = more.iter().map(|rule| match &rule.verdict {
         Some(Verdict::Jump(target)) if rule.when.is_empty() && leads_on(rule) => Some(*target),
         _ => None,
     });
-    let (deed, number) = match effect {
-        Effect::Move { track, position, lifetime } => {
+    let plain = |list: ListId| {
+        let timed = program[list].timed?;
+        let plain = program[timed.pool].shared && program[list].fixed.is_empty() && !removed.contains(&list);
+        plain.then_some(timed)
+    };
+    let (deed, number) = match (&does.when[..], &does.then[..], &does.verdict) {
+        ([], [Effect::Move { track, position, lifetime }], None) => {
             (Deed::Move { track: *track, lifetime: *lifetime }, position.number())
         }
-        Effect::Add { list, lifetime, expiry } => {
-            let Timed { pool, tag, v6_bits } = program[*list].timed?;
-            let plain = program[pool].shared && program[*list].fixed.is_empty() && !removed.contains(list);
-            if !plain {
-                return None;
-            }
-            let deed = Deed::Add { pool, v6_bits, lifetime: *lifetime, expiry: *expiry };
-            (deed, tag.get())
+        ([], [Effect::Add { list, lifetime, expiry }], None) => {
+            let Timed { pool, tag, v6_bits } = plain(*list)?;
+            (Deed::Add { pool, v6_bits, lifetime: *lifetime, expiry: *expiry }, tag.get())
+        }
+        ([Condition::Listed(list), when @ ..], [], Some(Verdict::Accept)) => {
+            let Timed { pool, tag, v6_bits } = plain(*list)?;
+            (Deed::Admit { pool, v6_bits, when: when.iter().collect() }, tag.get())
         }
         _ => return None,
     };
@@ -184,9 +287,7 @@ impl Printer<'_> {
     /// Finds the arm of a switch in the map of this name, or in that of its only chain.
     pub(super) fn arm(&self, switch: &Switch, gone_by: &str, name: &str) -> String {
         match self.alike.all_of(switch) {
-            Some(only) => {
-                format!("meta mark set {gone_by} map @{} goto {}", only.map, self.name(only.members[0].0))
-            }
+            Some(only) => format!("{} goto {}", only.finding(), self.name(only.first())),
             None => format!("{gone_by} vmap @{name}"),
         }
     }
@@ -196,49 +297,73 @@ impl Printer<'_> {
         self.alike.all_of(switch).is_none()
     }
 
-    /// The map of each chain that stands for others, with its elements.
+    /// The map of each chain that stands for others, and the set that counts for it, with their elements.
     pub(super) fn numbers(&self) -> impl Iterator<Item = (Set, Vec<String>)> {
-        self.alike.written.iter().filter_map(|(first, Written { switch, map, .. })| {
-            let (key, arms) = self.arms(switch)?;
-            let counts = self.live.is_some();
-            let counter = if counts { " counter" } else { "" };
-            let elements = arms.into_iter().filter_map(|(key, chain)| {
-                let (_, number) = self.alike.member(chain).filter(|(written, _)| written == first)?;
-                let rule = Counted { chain: chain.index(), rule: 0 };
-                let (about, _) = self.comments(rule, &self.program[chain].rules[0].origin.what);
-                Some(format!("{key}{counter}{about} : 0x{number:08x}"))
-            });
-            let name = map.clone();
-            let set = Set { name, key: key.to_owned(), data: Some("mark"), fixed: true, size: None, counts };
-            Some((set, elements.collect()))
+        self.alike.written.values().flat_map(|written| {
+            let let_in = matches!(written.deed, Deed::Admit { .. }) && self.live.is_some();
+            let counts = self.live.is_some() && !let_in;
+            let set =
+                |name, data, counts| Set { name, key: String::new(), data, fixed: true, size: None, counts };
+            let map = set(written.map.clone(), Some(written.deed.data()), counts);
+            let counting = let_in.then(|| set(written.counting(), None, true));
+            std::iter::once(map).chain(counting).filter_map(|set| self.filled(set, written))
         })
+    }
+
+    /// A map or set with an element for each arm of a switch that leads to what stands for others.
+    fn filled(&self, set: Set, written: &Written<'_>) -> Option<(Set, Vec<String>)> {
+        let (key, arms) = self.arms(written.switch)?;
+        let says = set.counts || self.live.is_none();
+        let elements = arms.into_iter().filter_map(|(key, chain)| {
+            let number = written.members.get(&chain)?.number;
+            let rule = Counted { chain: chain.index(), rule: 0 };
+            let about = || self.comments(rule, &self.program[chain].rules[0].origin.what).0;
+            let about = if says { about() } else { String::new() };
+            let counter = if set.counts { " counter" } else { "" };
+            let number = set.data.map(|_| format!(" : 0x{number:08x}")).unwrap_or_default();
+            Some(format!("{key}{counter}{about}{number}"))
+        });
+        let elements = elements.collect();
+        Some((Set { key: key.to_owned(), ..set }, elements))
     }
 
     /// The lines of the first rule of a chain that stands for others, if it is one.
     pub(super) fn written_once(&self, id: ChainId) -> Option<String> {
-        let Written { switch, gone_by, deed, members, map, .. } = self.alike.written.get(&id)?;
+        let written = self.alike.written.get(&id)?;
         let rule = self.program[id].rules.first()?;
         let place = Counted { chain: id.index(), rule: 0 };
-        let (_, about) =
-            self.comments(place, &format!("{}, and {} like it", rule.origin.what, members.len() - 1));
-        let mut effects = members.iter().flat_map(|(id, _)| &self.program[*id].rules[0].then);
+        let like_it = written.members.len() - 1;
+        let (_, about) = self.comments(place, &format!("{}, and {like_it} like it", rule.origin.what));
+        let mut effects = written.members.keys().flat_map(|id| &self.program[*id].rules[0].then);
         let told = self.alike.told(id).filter(|_| self.live.is_some_and(|tells| effects.any(tells)));
-        let find = match self.has_map(switch) {
-            true => format!("meta mark set {gone_by} map @{map} "),
-            false => String::new(),
-        };
+        let told = told.and_then(|told| told.first().copied());
+        let find = if self.has_map(written.switch) { written.finding() + " " } else { String::new() };
         let mut lines = String::new();
         for family in Family::BOTH {
-            let done = match *deed {
-                Deed::Move { track, lifetime } => self.moving(track, "meta mark", lifetime, family),
+            let source = |v6_bits| format!("{} . meta priority", masked(End::Source, family, v6_bits));
+            let actions = match &written.deed {
+                Deed::Move { track, lifetime } => {
+                    vec![self.moving(*track, "meta mark", *lifetime, family)]
+                }
                 Deed::Add { pool, v6_bits, lifetime, expiry } => {
-                    let key = format!("{} . meta mark", masked(End::Source, family, v6_bits));
-                    self.adding(pool, &key, lifetime, expiry, family)
+                    vec![self.adding(*pool, &source(*v6_bits), *lifetime, *expiry, family)]
+                }
+                Deed::Admit { pool, v6_bits, when } => {
+                    let listed = format!("{} @{}", source(*v6_bits), self.pool(*pool, family));
+                    let counted = format!("{} @{} accept", written.gone_by, written.counting());
+                    let accept = if self.live.is_some() { counted } else { "accept".to_owned() };
+                    let ways = self.ways_of_all(when.iter().copied(), family, true).into_iter();
+                    let ways = ways.filter(|way| way.protocols & Protocols::PORTS != Protocols::NONE);
+                    let space = |way: &str| if way.is_empty() { "" } else { " " };
+                    ways.map(|Way { text, .. }| format!("{listed} {text}{}{accept}", space(&text))).collect()
                 }
             };
-            let telling = told.map(|told| format!(" {}", telling(told, family, members.len())));
-            let action = format!("{find}{done}{}", telling.unwrap_or_default());
-            line(&mut lines, &format!("meta nfproto {}", nfproto(family)), &action, &about);
+            let telling = told.map(|told| format!(" {}", telling(told, family, written.members.len())));
+            let telling = telling.unwrap_or_default();
+            for action in actions {
+                let action = format!("{find}{action}{telling}");
+                line(&mut lines, &format!("meta nfproto {}", nfproto(family)), &action, &about);
+            }
         }
         Some(lines)
     }

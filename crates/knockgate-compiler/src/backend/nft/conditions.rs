@@ -17,15 +17,7 @@ impl Printer<'_> {
     /// for each family that they can hold in. Where a condition is one thing or another, there are
     /// several, of which at most one holds whatever the rule's effects are, unless nothing comes after.
     pub(super) fn conditions(&self, rule: &Rule) -> Vec<(Option<Family>, Way)> {
-        let at_once = decides_at_once(rule);
-        let of = |family: Family| {
-            let any = vec![Way { text: String::new(), protocols: Protocols::ALL }];
-            rule.when.iter().fold(any, |so_far, condition| {
-                let ways = self.ways(condition, family, at_once);
-                let both = so_far.iter().flat_map(|before| ways.iter().filter_map(|way| before.and(way)));
-                both.collect()
-            })
-        };
+        let of = |family| self.ways_of_all(&rule.when, family, decides_at_once(rule));
         let (v4, v6) = (of(Family::V4), of(Family::V6));
         if v4 == v6 {
             return v4.into_iter().map(|way| (None, way)).collect();
@@ -39,6 +31,20 @@ impl Printer<'_> {
         };
         let v4 = v4.into_iter().map(named(Family::V4));
         v4.chain(v6.into_iter().map(named(Family::V6))).collect()
+    }
+
+    /// The ways in which all conditions can hold for a packet of the family; see [`ways`](Self::ways).
+    pub(super) fn ways_of_all<'c>(
+        &self,
+        conditions: impl IntoIterator<Item = &'c Condition>,
+        family: Family,
+        at_once: bool,
+    ) -> Vec<Way> {
+        let any = vec![Way { text: String::new(), protocols: Protocols::ALL }];
+        conditions.into_iter().fold(any, |so_far, condition| {
+            let ways = self.ways(condition, family, at_once);
+            so_far.iter().flat_map(|before| ways.iter().filter_map(|way| before.and(way))).collect()
+        })
     }
 
     /// The ways in which a condition can hold for a packet of the family: none if it never does. Where the rule

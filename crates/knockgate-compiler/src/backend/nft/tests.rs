@@ -2,7 +2,7 @@ use std::num::NonZeroU32;
 
 use super::*;
 use crate::net::Endpoint;
-use crate::program::{Builder, Expiry, Origin};
+use crate::program::{Builder, Expiry, Origin, State, States};
 
 #[test]
 fn no_two_names_become_one() {
@@ -250,29 +250,141 @@ fn chains_by_position(name: &str, adds: bool) -> Program {
 
 #[test]
 fn what_a_source_does_at_a_position_is_found_by_both_and_a_map_is_called_as_what_it_is_for() {
-    for (adds, map, does) in [
+    for (adds, map, (word, data), does) in [
         (
             true,
             "choice.1.seen-1s",
-            "update @seen6 { ip6 saddr & ffff:ffff:ffff:ffff:: . meta mark timeout 1s }",
+            ("priority", "classid"),
+            "update @seen6 { ip6 saddr & ffff:ffff:ffff:ffff:: . meta priority timeout 1s }",
         ),
         (
             false,
             "choice.1.progress-1s",
+            ("mark", "mark"),
             "delete @progress6 { ip6 saddr : 0x0 } add @progress6 { ip6 saddr timeout 1s : meta mark }",
         ),
     ] {
         let text = print(&chains_by_position("second", adds)).unwrap().text;
-        let find = format!("meta mark set meta mark . meta l4proto . th dport map @{map} goto first");
+        let find = format!("meta {word} set meta mark . meta l4proto . th dport map @{map} goto first");
         for line in [
             format!("\t\tmeta mark set ip6 saddr map @progress6 {find} comment"),
             format!("\t\tmeta nfproto ipv6 {does} comment \"first, and 1 like it\""),
-            format!("\tmap {map} {{\n\t\ttype mark . inet_proto . inet_service : mark\n"),
+            format!("\tmap {map} {{\n\t\ttype mark . inet_proto . inet_service : {data}\n"),
         ] {
             assert!(text.contains(&line), "{line} is not in {text}");
         }
         assert!(!text.contains("vmap") && !text.contains("chain second"), "{text}");
     }
+}
+
+/// A program with some lists, where each of as many ports lets in who is on one of them.
+fn services(count: usize, hook: Hook) -> Program {
+    let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
+    let pool = builder.pool("guests", NonZeroU32::MIN, true);
+    let rule = |when, what: &str, verdict| {
+        let origin = Origin { what: what.into(), span: None };
+        Rule { when, then: vec![], verdict: Some(verdict), origin }
+    };
+    let others = builder.chain("others", None);
+    let mut arms = BTreeMap::new();
+    let ports = [("one", "1/tcp"), ("two", "2/udp"), ("three", "3/tcp"), ("four", "4/tcp")];
+    for (name, port) in ports.into_iter().take(count) {
+        let list = builder.timed_list(name, pool, 128);
+        let chain = builder.chain(name, None);
+        let when = vec![Condition::Listed(list), Condition::ToGateway];
+        builder.rule(chain, rule(when, name, Verdict::Accept));
+        builder.rule(chain, rule(vec![], "others", Verdict::Jump(others)));
+        let origin = Origin { what: "listed".into(), span: None };
+        let then = vec![Effect::Add { list, lifetime: Lifetime::from_secs(1), expiry: Expiry::Keep }];
+        builder.rule(others, Rule { when: vec![], then, verdict: None, origin });
+        arms.insert(port.parse().unwrap(), chain);
+    }
+    let choice = builder.chain("choice", None);
+    builder.rule(choice, rule(vec![], "which", Verdict::Switch(Switch::Port(arms))));
+    let begin = builder.chain("begin", Some(hook));
+    builder.rule(begin, rule(vec![], "all", Verdict::Jump(choice)));
+    builder.seal().unwrap()
+}
+
+#[test]
+fn services_share_a_rule_and_each_counts_whom_it_lets_in() {
+    let plain = print(&services(4, Hook::Input)).unwrap();
+    let live = print_live(&services(4, Hook::Input), &|_| true).unwrap();
+    let find = "meta priority set meta l4proto . th dport map @choice.1.guests goto one";
+    let asks = "meta nfproto ipv4 ip saddr . meta priority @guests4 fib daddr type local";
+    for (ruleset, let_in) in [
+        (&plain, "accept comment \"one, and 3 like it\"\n\t\tmeta nfproto ipv6"),
+        (
+            &live,
+            "meta l4proto . th dport @choice.1.guests-let-in accept comment \"+1.0 one, and 3 like it\"\n",
+        ),
+    ] {
+        for words in [find.to_owned(), format!("{asks} {let_in}")] {
+            assert!(ruleset.text.contains(&words), "{words} is not in {}", ruleset.text);
+        }
+        assert!(!ruleset.chains.iter().any(|chain| chain == "two"));
+    }
+    assert!(live.text.contains("tcp . 1 counter comment \"#1.0 one\",\n"), "{}", live.text);
+    let kind = |ruleset: &Ruleset, name: &str| {
+        let set = ruleset.sets.iter().find(|set| set.name == name);
+        set.map(|set| (set.kind(), set.counts))
+    };
+    assert_eq!(kind(&live, "choice.1.guests"), Some(("map", false)));
+    assert_eq!(kind(&live, "choice.1.guests-let-in"), Some(("set", true)));
+    assert_eq!(kind(&plain, "choice.1.guests-let-in"), None, "it does not count");
+}
+
+#[test]
+fn what_is_passed_on_keeps_its_priority() {
+    let text = print(&services(4, Hook::Forward)).unwrap().text;
+    assert!(!text.contains("priority set") && text.contains("chain two {"), "{text}");
+}
+
+#[test]
+fn a_few_services_have_rules_of_their_own() {
+    let text = print(&services(3, Hook::Input)).unwrap().text;
+    assert!(!text.contains("priority set") && text.contains("chain two {"), "{text}");
+}
+
+#[test]
+fn chains_that_no_mark_tells_apart_are_written_by_themselves() {
+    let (_, of_two) = at_one_position(2);
+    assert!(!of_two.contains("priority set"), "{of_two}");
+    // One of three is told by another position, so it can stand beside either of them.
+    let (program, of_three) = at_one_position(3);
+    assert!(of_three.contains("chain a {") && of_three.contains("chain b {"), "{of_three}");
+    assert!(!of_three.contains("chain c {"), "{of_three}");
+    let effects = |program: &Program| Told::all(program).map(|(told, _)| told).collect::<BTreeSet<_>>();
+    assert_eq!(effects(&program).len(), 3, "each is told");
+}
+
+/// A program, and its rules, that puts a source on one of some lists by its port: at one position for the first
+/// two, and at another for the third.
+fn at_one_position(count: usize) -> (Program, String) {
+    let mut builder = Builder::new(vec!["eth0".parse().unwrap()]);
+    let pool = builder.pool("seen", NonZeroU32::MIN, true);
+    let track = builder.track("progress", NonZeroU32::MIN);
+    let positions = ["x", "x", "y"].map(|name| builder.position(track, name, name));
+    let mut arms = BTreeMap::new();
+    for (place, name) in ["a", "b", "c"].into_iter().enumerate().take(count) {
+        let list = builder.timed_list(name, pool, 128);
+        let chain = builder.chain(name, None);
+        let then = vec![Effect::Add { list, lifetime: Lifetime::from_secs(1), expiry: Expiry::Keep }];
+        let origin = Origin { what: name.into(), span: None };
+        builder.rule(chain, Rule { when: vec![], then, verdict: None, origin });
+        arms.insert((positions[place], format!("{}/udp", place + 1).parse().unwrap()), chain);
+    }
+    let choice = builder.chain("choice", None);
+    let rule = |verdict| {
+        let origin = Origin { what: "which".into(), span: None };
+        Rule { when: vec![], then: vec![], verdict: Some(verdict), origin }
+    };
+    builder.rule(choice, rule(Verdict::Switch(Switch::TrackPort(track, arms))));
+    let input = builder.chain("input", Some(Hook::Input));
+    builder.rule(input, rule(Verdict::Jump(choice)));
+    let program = builder.seal().unwrap();
+    let text = print_live(&program, &|_| true).unwrap().text;
+    (program, text)
 }
 
 #[test]
@@ -304,13 +416,21 @@ fn who_might_try_a_ruleset_out_is_asked_for_only_while_somebody_does_and_counted
         let origin = Origin { what: "test".into(), span: None };
         Rule { when, then: vec![], verdict: Some(verdict), origin }
     };
+    let known = builder.chain("known", None);
+    let established = Condition::State(States::of(&[State::Established]));
+    builder.rule(input, rule(vec![established], Verdict::Jump(known)));
     builder.rule(input, rule(vec![], Verdict::Jump(chain)));
     builder.rule(chain, rule(vec![Condition::ToGateway], Verdict::Rescue));
     let ruleset = print_live(&builder.seal().unwrap(), &|_| true).unwrap();
+    let known = "ct state established jump known comment \"#0.0 test\"";
+    assert!(ruleset.text.contains(&format!("accept;\n\t\t{known}\n\t}}\n")), "{}", ruleset.text);
     assert!(!ruleset.text.contains("@rescue"), "{}", ruleset.text);
-    assert_eq!(ruleset.on_trial.len(), 2, "one for each family");
-    for OnTrial { chain, rule } in &ruleset.on_trial {
-        assert!(ruleset.chains.contains(chain), "{chain}");
+    let [jump, rules @ ..] = &ruleset.on_trial[..] else { panic!("{:?}", ruleset.on_trial) };
+    assert_eq!((&*jump.chain, &*jump.rule), ("input", "jump who_tries comment \"?0.1 test\""));
+    assert_eq!(jump.behind, [known]);
+    assert_eq!(rules.len(), 2, "one for each family");
+    for OnTrial { chain, rule, behind } in rules {
+        assert!(ruleset.chains.contains(chain) && behind.is_empty(), "{chain}");
         let places = ["@rescue", "fib daddr", "add @rescued", "counter accept", "comment \"?1.0 test\""];
         let places = places.map(|words| rule.find(words).unwrap_or_else(|| panic!("{words} in {rule}")));
         assert!(places.is_sorted(), "{rule}");

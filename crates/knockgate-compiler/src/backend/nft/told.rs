@@ -68,8 +68,10 @@ impl Told {
             let rules = chain.rules.iter().enumerate().flat_map(|(rule, what)| {
                 let place = Counted { chain: id.index(), rule };
                 let effects = what.then.iter().enumerate();
-                effects.filter_map(move |(effect, done)| {
-                    Some((by_mark.or_else(|| Self::of(place, what, effect))?, done))
+                let by_mark = &by_mark;
+                effects.flat_map(move |(effect, done)| {
+                    let alone = || Self::of(place, what, effect).into_iter().collect();
+                    by_mark.clone().unwrap_or_else(alone).into_iter().map(move |told| (told, done))
                 })
             });
             rules.collect::<Vec<_>>()

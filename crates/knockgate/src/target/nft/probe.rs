@@ -34,8 +34,10 @@ const FEATURES: [Feature; 10] = [
     Feature {
         name: "constants in set keys",
         since: "nft 1.0.6 and Linux 5.6",
-        table: "set s {\n type ipv4_addr . mark; size 16; flags dynamic,timeout;\n }\n \
-                chain c {\n ip saddr . meta mark & 0x0 | 0x5 @s accept\n }",
+        table: "set s {\n type ipv4_addr . classid; size 16; flags dynamic,timeout;\n }\n \
+                map m {\n type inet_proto . inet_service : classid; elements = { tcp . 22 : 0x5 };\n }\n \
+                chain c {\n ip saddr . meta priority & 0x0 | 0x5 @s accept\n \
+                meta priority set meta l4proto . th dport map @m ip saddr . meta priority @s accept\n }",
     },
     Feature {
         name: "verdict maps",

@@ -132,7 +132,8 @@ impl Saved {
 
     fn to_json(&self) -> Value {
         let Self { applied: Applied { name, text, options }, ruleset } = self;
-        let on_trial = ruleset.on_trial.iter().map(|OnTrial { chain, rule }| json!([chain, rule]));
+        let on_trial = ruleset.on_trial.iter();
+        let on_trial = on_trial.map(|OnTrial { chain, rule, behind }| json!([[chain, rule], behind]));
         let sets = ruleset.sets.iter().map(|Set { name, key, data, fixed, size, counts }| {
             json!({ "name": name, "key": key, "data": data, "fixed": fixed, "size": size, "counts": counts })
         });
@@ -170,8 +171,8 @@ impl Saved {
 }
 
 fn on_trial_of_json(value: &Value) -> Option<OnTrial> {
-    let [chain, rule] = texts(value)?.try_into().ok()?;
-    Some(OnTrial { chain, rule })
+    let [chain, rule] = texts(&value[0])?.try_into().ok()?;
+    Some(OnTrial { chain, rule, behind: texts(&value[1])? })
 }
 
 fn set_of_json(value: &Value) -> Option<Set> {
@@ -190,7 +191,7 @@ fn set_of_json(value: &Value) -> Option<Set> {
 }
 
 /// What maps have data of.
-const DATA: [&str; 2] = ["mark", "verdict"];
+const DATA: [&str; 3] = ["classid", "mark", "verdict"];
 
 /// An array of texts.
 pub(super) fn texts(value: &Value) -> Option<Vec<String>> {
@@ -256,9 +257,13 @@ mod tests {
             ruleset: Ruleset {
                 text: "table inet knockgate {\n}\n".to_owned(),
                 fingerprint: "knockgate 1".to_owned(),
-                sets: vec![set(None, Some(7)), set(Some("mark"), Some(7)), set(Some("mark"), None)],
+                sets: vec![set(None, Some(7)), set(Some("classid"), None), set(Some("mark"), None)],
                 chains: vec!["input".to_owned()],
-                on_trial: vec![OnTrial { chain: "rescue".to_owned(), rule: "accept".to_owned() }],
+                on_trial: vec![OnTrial {
+                    chain: "ports".to_owned(),
+                    rule: "jump rescue".to_owned(),
+                    behind: vec!["jump known".to_owned()],
+                }],
             },
         };
         assert_eq!(Saved::of_json(&saved.to_json()), Some(saved.clone()));

@@ -149,8 +149,14 @@ pub struct Fill {
 /// The name of a data type of nft's (nftables, `enum datatypes`); a key of several has six bits for
 /// each.
 fn type_name(number: u32) -> String {
-    const NAMES: [(u32, &str); 5] =
-        [(7, "ipv4_addr"), (8, "ipv6_addr"), (12, "inet_proto"), (13, "inet_service"), (19, "mark")];
+    const NAMES: [(u32, &str); 6] = [
+        (7, "ipv4_addr"),
+        (8, "ipv6_addr"),
+        (12, "inet_proto"),
+        (13, "inet_service"),
+        (19, "mark"),
+        (23, "classid"),
+    ];
     if number == VERDICTS {
         return "verdict".to_owned();
     }
@@ -339,7 +345,7 @@ mod tests {
     #[test]
     fn types_are_named_as_nft_names_them() {
         assert_eq!(type_name(7), "ipv4_addr");
-        assert_eq!(type_name(8 << 6 | 19), "ipv6_addr . mark");
+        assert_eq!(type_name(8 << 6 | 23), "ipv6_addr . classid");
         assert_eq!(type_name(19 << 12 | 12 << 6 | 13), "mark . inet_proto . inet_service");
         assert_eq!(type_name(VERDICTS), "verdict");
     }
