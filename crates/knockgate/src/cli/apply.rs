@@ -12,6 +12,7 @@ use knockgate::target::nft::{self, Applied, Done, Doubt, Saved};
 use knockgate_compiler::time::Lifetime;
 use serde_json::json;
 
+use super::hand::spare_holders;
 use super::input::{ScriptOptions, load};
 use super::log;
 use super::output::{Answer, Output};
@@ -106,6 +107,11 @@ pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> 
         let trial = running.as_ref().and(terms).map(|terms| terms.length);
         let entry = Entry::Applied { policy: wanted.applied.name.clone(), trial };
         log::write(loaded.policy.as_ref(), entry, output);
+    }
+    if let (Some(policy), Some(_)) = (&loaded.policy, &load) {
+        spare_holders(policy, &loaded.program).unwrap_or_else(|error| {
+            output.warn(&format!("traps may ban who holds a grant of the policy before: {error:#}"));
+        });
     }
     let returned = match restart::put_back_due(loaded.policy.as_ref(), &loaded.program) {
         Ok(returned) => returned.as_ref().map(restart::in_words).unwrap_or_default(),

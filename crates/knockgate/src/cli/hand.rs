@@ -16,7 +16,7 @@ use knockgate_compiler::time::Lifetime;
 use serde_json::{Value, json};
 
 use super::output::{Answer, Output};
-pub use doors::{GrantOptions, RevokeOptions, grant, revoke, revoked};
+pub use doors::{GrantOptions, RevokeOptions, grant, revoke, revoked, spare_holders};
 pub use interval::{
     AllowOptions, BanOptions, DisallowOptions, UnbanOptions, allow, ban, banned, disallow, disallowed, unban,
     unbanned,

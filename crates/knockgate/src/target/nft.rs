@@ -27,7 +27,7 @@ use knockgate_compiler::backend::nft::{Ruleset, TABLE};
 
 use crate::plan::{Load, Plan, Rescue, Snapshot, plan, transaction};
 pub use conntrack::cut;
-pub use elements::{Element, Shape, get, holding, put, replace, some, take, walk};
+pub use elements::{Element, Shape, add, get, holding, put, replace, some, take, walk};
 use lock::Lock;
 pub use machine::{Doubt, doubts, early_doubts};
 pub use managed::{Kept, Managed};

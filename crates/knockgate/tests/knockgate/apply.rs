@@ -142,6 +142,25 @@ fn status_shows_grants_bans_and_their_time() {
 }
 
 #[test]
+fn who_holds_a_grant_is_spared_by_traps_whatever_policy_made_it() {
+    let Some(gateway) = gateway() else { return };
+    let (few, many) = (policy("10s", ""), policy("10s", TWO_MORE_DOORS));
+    gateway.apply(&few);
+    for source in ["198.51.100.7", "2001:db8::7"] {
+        gateway.knockgate(&["grant", "main", source, "--for", "10m"]).expect(0);
+    }
+    gateway.apply(&many);
+    for (set, source) in [("guests4", "198.51.100.7"), ("guests6", "2001:db8::7")] {
+        let guests = gateway.elements("set", set);
+        let (key, left) = guests.iter().next().expect("a guest");
+        assert!(key.contains(source) && (500..=600).contains(left) && guests.len() == 1, "{guests:?}");
+    }
+    // And again, by the grants themselves.
+    gateway.apply(&few);
+    assert!(!gateway.ruleset().contains("guests4") && gateway.elements("set", "grants4").len() == 1);
+}
+
+#[test]
 fn members_of_a_set_that_has_to_be_made_anew_are_carried_over() {
     let Some(gateway) = gateway() else { return };
     let text = policy("10s", "");

@@ -137,16 +137,27 @@ fn each_of_the_doors_whose_rules_are_written_once_goes_on_counting() {
     let owned = Owned::new(disk.start());
     owned.gateway.apply(&policy(
         "10s",
-        "\n[door.another]\nknock = [\"1333/tcp\", \"1777/udp\", \"1888/tcp\"]\nopens = \"8443/tcp\"\n\
-         window = \"10s\"\n",
+        "\n[door.another]\nknock = [\"1333/tcp\", \"1777/udp\", \"1888/tcp\"]\n\
+         opens = [\"8443/tcp\", \"9443/tcp\"]\nwindow = \"10s\"\n",
     ));
+    let ruleset = owned.gateway.ruleset();
+    assert!(ruleset.contains("door main: granted sources to 22/tcp, and 3 like it"), "{ruleset}");
     owned.knock();
+    // Who is not let in is looked up too.
+    assert!(owned.try_connect(OTHER, SERVICE).is_none());
+    let _connection = owned.try_connect(OWNER, SERVICE).expect("it knocked");
     let counted = owned.gateway.counted();
     for (name, times) in [("main", 1), ("another", 0)] {
         for knock in 1..=3 {
             let rule = (format!("door {name}: knock {knock} of 3"), times);
             assert!(counted.contains(&rule), "{rule:?} is not in {counted:?}");
         }
+    }
+    for (service, times) in
+        [("door main: granted sources to 22/tcp", 1), ("door main: granted sources to 5000/udp", 0)]
+    {
+        let rule = (service.to_owned(), times);
+        assert!(counted.contains(&rule), "{rule:?} is not in {counted:?}");
     }
     owned.gateway.does("save");
     drop(owned);

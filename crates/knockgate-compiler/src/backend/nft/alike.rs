@@ -36,6 +36,8 @@ struct Written<'p> {
     deed: Deed<'p>,
     /// The first of them is the one that is written.
     members: BTreeMap<ChainId, Member>,
+    /// The marks of packets that come by any of them, which tell them apart.
+    marks: BTreeSet<u32>,
     /// The map of the numbers. Its name is that of the switch and of what the numbers stand for, so that a
     /// packet that is still at the rules of another program finds its number there, or none.
     map: String,
@@ -46,7 +48,7 @@ struct Written<'p> {
 struct Member {
     number: u32,
     /// The marks of packets that come by it, where they tell it from the others.
-    marks: BTreeSet<u32>,
+    marks: Vec<u32>,
 }
 
 /// What a chain does, but for the number.
@@ -74,39 +76,40 @@ impl<'p> Alike<'p> {
     pub(super) fn of(program: &'p Program) -> Self {
         let removed = removed(program);
         let elsewhere = met_elsewhere(program);
+        let mut positions = positions(program);
         let mut found: HashMap<_, Vec<Written<'p>>> = HashMap::new();
         for (id, (place, switch)) in led_to_by_one_switch(program) {
             let Some((deed, then, number)) = reading(program, &program[id], &removed) else { continue };
             let (gone_by, marks) = match (switch, &deed) {
-                (Switch::TrackPort(..), Deed::Move { .. }) => (BY_POSITION, [number].into()),
+                (Switch::TrackPort(..), Deed::Move { .. }) => (BY_POSITION, vec![number]),
                 // It has the number of the position that the source was at.
-                (Switch::TrackPort(_, arms), Deed::Add { .. }) => {
-                    let of = arms.iter().filter(|(_, chain)| **chain == id);
-                    (BY_POSITION, of.map(|((position, _), _)| position.number()).collect())
+                (Switch::TrackPort(..), Deed::Add { .. }) => {
+                    (BY_POSITION, positions.remove(&id).unwrap_or_default())
                 }
-                (Switch::Port(_), Deed::Move { .. }) => (BY_PORT, [number].into()),
+                (Switch::Port(_), Deed::Move { .. }) => (BY_PORT, vec![number]),
                 // Who is let in keeps the mark. The priority is nothing to what comes after the input hook, but
                 // for a socket that asks for it (SO_RCVPRIORITY, Linux 6.14); of who is passed on, it is.
-                (Switch::Port(_), Deed::Admit { .. }) if !elsewhere.contains(&id) => {
-                    (BY_PORT, BTreeSet::new())
-                }
+                (Switch::Port(_), Deed::Admit { .. }) if !elsewhere.contains(&id) => (BY_PORT, vec![]),
                 // A packet has its own mark where it comes to no track.
                 _ => continue,
             };
             let group = found.entry((place, then)).or_default();
-            let fits = |written: &&mut Written<'p>| {
-                written.deed == deed && written.members.values().all(|other| other.marks.is_disjoint(&marks))
+            let fits = |written: &Written<'p>| {
+                written.deed == deed && marks.iter().all(|mark| !written.marks.contains(mark))
             };
-            let member = Member { number, marks: marks.clone() };
-            match group.iter_mut().find(fits) {
-                Some(written) => drop(written.members.insert(id, member)),
+            let found_at = match group.iter().position(fits) {
+                Some(place) => place,
                 None => {
                     let from = numbered(&program.chains()[place.chain], place.rule);
                     let map = format!("{from}.{}", deed.name(program));
-                    let members = BTreeMap::from([(id, member)]);
-                    group.push(Written { switch, gone_by, deed, members, map, origin: 0 });
+                    let (members, marks) = (BTreeMap::new(), BTreeSet::new());
+                    group.push(Written { switch, gone_by, deed, members, marks, map, origin: 0 });
+                    group.len() - 1
                 }
-            }
+            };
+            let written = &mut group[found_at];
+            written.marks.extend(&marks);
+            written.members.insert(id, Member { number, marks });
         }
         let worth_it = |group: &Written<'_>| group.members.len() >= group.deed.fewest();
         let mut found: Vec<_> = found.into_values().flatten().filter(worth_it).collect();
@@ -225,6 +228,23 @@ fn led_to_by_one_switch(program: &Program) -> impl Iterator<Item = (ChainId, (Co
         }
     }
     ways.into_iter().filter_map(|(id, way)| Some((id, way?)))
+}
+
+/// The numbers of the positions at which switches lead to a chain, each once.
+fn positions(program: &Program) -> HashMap<ChainId, Vec<u32>> {
+    let mut found: HashMap<ChainId, Vec<u32>> = HashMap::new();
+    let rules = program.chains().iter().flat_map(|chain| &chain.rules);
+    for rule in rules {
+        let Some(Verdict::Switch(Switch::TrackPort(_, arms))) = &rule.verdict else { continue };
+        for ((position, _), chain) in arms {
+            let of = found.entry(*chain).or_default();
+            // Arms are sorted by position.
+            if of.last() != Some(&position.number()) {
+                of.push(position.number());
+            }
+        }
+    }
+    found
 }
 
 /// The chains that other packets come by than those for the gateway itself.

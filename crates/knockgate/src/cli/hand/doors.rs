@@ -1,17 +1,21 @@
 //! Grants that are made and taken back by hand.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 
 use clap::Args;
 use knockgate::logbook::{By, Entry};
-use knockgate::target::nft::{self, Element};
+use knockgate::target::nft::{self, Element, Shape, TargetError};
+use knockgate_compiler::backend::nft::set_name;
 use knockgate_compiler::lower::{grant_list, guest_list};
 use knockgate_compiler::net::Family;
 use knockgate_compiler::policy::{Door, Policy};
+use knockgate_compiler::program::{Program, Timed};
 use knockgate_compiler::time::Lifetime;
 use serde_json::json;
 
-use super::super::in_force::InForce;
+use super::super::in_force::{InForce, element_of};
 use super::super::output::{Answer, Output};
 use super::{Told, address, for_how_long};
 
@@ -55,6 +59,33 @@ fn places(force: &InForce, door: &Door, address: IpAddr) -> Vec<(String, Element
     let timed = lists.iter().filter_map(|name| force.list(name)?.timed);
     let family = Family::of(address);
     timed.map(|timed| (force.set_of(timed, family), force.element_of(timed, address))).collect()
+}
+
+/// Puts who holds a grant on the list of who holds any of its length, if `policy`, whose program is in force, has one:
+/// where the policy before had none, grants that it made would spare nobody from bans.
+pub fn spare_holders(policy: &Policy, program: &Program) -> Result<(), TargetError> {
+    let lists = program.lists().iter();
+    let timed: HashMap<&str, Timed> = lists.filter_map(|list| Some((&*list.name, list.timed?))).collect();
+    let of = |name: String| timed.get(&*name).copied();
+    let doors = policy.doors().iter();
+    let both = doors.filter_map(|door| Some((of(grant_list(&door.name))?, of(guest_list(door.grant))?)));
+    let both: Vec<(Timed, Timed)> = both.collect();
+    let Some((first, spared)) = both.first() else { return Ok(()) };
+    let (grants, guests) = (&program[first.pool].name, &program[spared.pool].name);
+    let guest_of: HashMap<u32, Timed> = both.iter().map(|(grant, guest)| (grant.tag.get(), *guest)).collect();
+    for family in Family::BOTH {
+        let mut holders = vec![];
+        nft::walk(&set_name(grants, family), Shape::Points, |grant| {
+            if let (Some(tag), Some(left)) = (grant.number, grant.left_ms)
+                && let Some(guest) = guest_of.get(&tag)
+            {
+                holders.push(element_of(program, *guest, grant.first).lasting(left));
+            }
+            ControlFlow::Continue(())
+        })?;
+        nft::add(&set_name(guests, family), Shape::Points, &holders)?;
+    }
+    Ok(())
 }
 
 pub fn grant(options: &GrantOptions, output: &Output) -> anyhow::Result<Answer> {
