@@ -123,9 +123,12 @@ fn tell(report: &mut Report, entries: &[(Kin, Entry)], (many, some, few): (usize
          finds the door closed is repeated by the client's kernel after a second.\n"
     ));
     report.line("| | let in, ms | to Knockgate | connected, ms |\n|---|---|---|---|");
+    let (_, mine) = &entries[0];
     let ours = spreads[0].1.median;
-    for (kin, let_in, connected) in &spreads {
-        let ratio = let_in.median / ours;
+    for ((kin, let_in, connected), (_, entry)) in spreads.iter().zip(entries) {
+        let same_rounds = entry.let_in.len() == mine.let_in.len();
+        let ratio =
+            if same_rounds { ratio(&entry.let_in, &mine.let_in).median } else { let_in.median / ours };
         report.line(&format!("| {} | {let_in} | {ratio:.2} | {connected} |", kin.name()));
     }
     report.line("");

@@ -8,8 +8,8 @@
 //!   set of intervals takes long.
 //! - A track is a map per family from source to position. To look up a position together with a
 //!   port, it is put into the packet's mark, the only register that a rule can name; so a packet
-//!   that comes to a track's switch, or is moved on a track, may lose its own mark. In a program made
-//!   from a policy such a packet is always dropped.
+//!   that comes to a track's switch, or is moved on a track, may lose its own mark, and its priority where
+//!   that puts it on a list. In a program made from a policy such a packet is always dropped.
 //! - Chains that differ in one number alone are written once, with the number in a map, and in the packet's
 //!   mark or priority (`alike.rs`).
 //! - A rule whose effects could break off (adding to a full set does) before its verdict has them

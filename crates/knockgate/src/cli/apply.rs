@@ -108,11 +108,6 @@ pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> 
         let entry = Entry::Applied { policy: wanted.applied.name.clone(), trial };
         log::write(loaded.policy.as_ref(), entry, output);
     }
-    if let (Some(policy), Some(_)) = (&loaded.policy, &load) {
-        spare_holders(policy, &loaded.program).unwrap_or_else(|error| {
-            output.warn(&format!("traps may ban who holds a grant of the policy before: {error:#}"));
-        });
-    }
     let returned = match restart::put_back_due(loaded.policy.as_ref(), &loaded.program) {
         Ok(returned) => returned.as_ref().map(restart::in_words).unwrap_or_default(),
         Err(error) => {
@@ -120,6 +115,11 @@ pub fn apply(options: &ApplyOptions, output: &Output) -> anyhow::Result<Answer> 
             String::new()
         }
     };
+    if let Some(policy) = &loaded.policy
+        && let Err(error) = spare_holders(policy, &loaded.program)
+    {
+        output.warn(&format!("traps may ban who holds a grant of an earlier policy: {error:#}"));
+    }
     if output.is_json() {
         let sets = |of: fn(&Load) -> &Vec<String>| load.as_ref().map_or(&[][..], |load| of(load));
         output.print_json(&json!({

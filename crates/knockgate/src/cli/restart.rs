@@ -8,6 +8,7 @@ use knockgate_compiler::policy::{AfterRestart, Fate, Policy};
 use knockgate_compiler::program::Program;
 use serde_json::{Value, json};
 
+use super::hand::spare_holders;
 use super::in_force::InForce;
 use super::log;
 use super::output::{Answer, Output};
@@ -73,7 +74,10 @@ fn nothing(output: &Output) -> anyhow::Result<Answer> {
 /// they are on a router.
 fn put_back_into(applied: Applied) -> anyhow::Result<Option<Returned>> {
     let InForce { policy, program, .. } = InForce::of(applied)?;
-    Ok(holdings::put_back(&program, after_restart(policy.as_ref()))?)
+    let returned = holdings::put_back(&program, after_restart(policy.as_ref()))?;
+    // What was saved may be of an earlier policy.
+    policy.map_or(Ok(()), |policy| spare_holders(&policy, &program))?;
+    Ok(returned)
 }
 
 /// The same for what was just put in force, if its lists still miss it.

@@ -53,9 +53,14 @@ pub const TWO_MORE_DOORS: &str = "\n[door.second]\nknock = [\"2333/tcp\", \"2777
 
 /// The tag of door `main` in `grants4`, as a ruleset has it.
 pub fn grant_tag(policy: &str) -> String {
+    tag_of("grant main", policy)
+}
+
+/// The tag of a list.
+fn tag_of(list: &str, policy: &str) -> String {
     let (policy, findings) = frontend::toml::parse(policy);
     let program = lower(&policy.unwrap_or_else(|| panic!("{findings:?}")));
-    let list = program.lists().iter().find(|list| *list.name == *"grant main").expect("its list");
+    let list = program.lists().iter().find(|other| *other.name == *list).expect("a list of the policy");
     format!("0x{:08x}", list.timed.expect("a timed list").tag)
 }
 
@@ -146,18 +151,31 @@ fn who_holds_a_grant_is_spared_by_traps_whatever_policy_made_it() {
     let Some(gateway) = gateway() else { return };
     let (few, many) = (policy("10s", ""), policy("10s", TWO_MORE_DOORS));
     gateway.apply(&few);
+    gateway.apply(&policy("10s", ANOTHER_DOOR));
     for source in ["198.51.100.7", "2001:db8::7"] {
-        gateway.knockgate(&["grant", "main", source, "--for", "10m"]).expect(0);
+        for (door, time) in [("another", "20s"), ("main", "10m")] {
+            gateway.knockgate(&["grant", door, source, "--for", time]).expect(0);
+        }
     }
+    let many = many + ANOTHER_DOOR;
     gateway.apply(&many);
     for (set, source) in [("guests4", "198.51.100.7"), ("guests6", "2001:db8::7")] {
         let guests = gateway.elements("set", set);
         let (key, left) = guests.iter().next().expect("a guest");
         assert!(key.contains(source) && (500..=600).contains(left) && guests.len() == 1, "{guests:?}");
     }
-    // And again, by the grants themselves.
+    // For as long as the longest of the grants, and not only as there was an entry.
+    gateway.must("nft flush set inet knockgate guests4");
+    let tag = |list: &str| tag_of(list, &many);
+    gateway.must(&format!(
+        "nft add element inet knockgate guests4 '{{ 198.51.100.7 . {} timeout 9s }}'",
+        tag("guest 30s")
+    ));
+    gateway.apply(&format!("{many}# The same, said anew.\n"));
+    assert!(gateway.elements("set", "guests4").values().all(|left| (500..=600).contains(left)));
+    // And by the grants themselves.
     gateway.apply(&few);
-    assert!(!gateway.ruleset().contains("guests4") && gateway.elements("set", "grants4").len() == 1);
+    assert!(!gateway.ruleset().contains("guests4") && gateway.elements("set", "grants4").len() == 2);
 }
 
 #[test]

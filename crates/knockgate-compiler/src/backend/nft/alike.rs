@@ -87,8 +87,9 @@ impl<'p> Alike<'p> {
                     (BY_POSITION, positions.remove(&id).unwrap_or_default())
                 }
                 (Switch::Port(_), Deed::Move { .. }) => (BY_PORT, vec![number]),
-                // Who is let in keeps the mark. The priority is nothing to what comes after the input hook, but
-                // for a socket that asks for it (SO_RCVPRIORITY, Linux 6.14); of who is passed on, it is.
+                // Who is let in keeps the mark. The priority says in which order packets leave, so it is nothing to
+                // one for the gateway itself, unless a socket asks for it (SO_RCVPRIORITY, Linux 6.14) or it is
+                // taken out of a tunnel and sent on.
                 (Switch::Port(_), Deed::Admit { .. }) if !elsewhere.contains(&id) => (BY_PORT, vec![]),
                 // A packet has its own mark where it comes to no track.
                 _ => continue,

@@ -15,7 +15,7 @@ use knockgate_compiler::program::{Program, Timed};
 use knockgate_compiler::time::Lifetime;
 use serde_json::json;
 
-use super::super::in_force::{InForce, element_of};
+use super::super::in_force::InForce;
 use super::super::output::{Answer, Output};
 use super::{Told, address, for_how_long};
 
@@ -72,21 +72,50 @@ pub fn spare_holders(policy: &Policy, program: &Program) -> Result<(), TargetErr
     let both: Vec<(Timed, Timed)> = both.collect();
     let Some((first, spared)) = both.first() else { return Ok(()) };
     let (grants, guests) = (&program[first.pool].name, &program[spared.pool].name);
-    let guest_of: HashMap<u32, Timed> = both.iter().map(|(grant, guest)| (grant.tag.get(), *guest)).collect();
+    let tags = both.iter().map(|(grant, guest)| (grant.tag.get(), guest.tag.get()));
+    let guest_of: HashMap<u32, u32> = tags.collect();
     for family in Family::BOTH {
-        let mut holders = vec![];
-        nft::walk(&set_name(grants, family), Shape::Points, |grant| {
-            if let (Some(tag), Some(left)) = (grant.number, grant.left_ms)
-                && let Some(guest) = guest_of.get(&tag)
-            {
-                holders.push(element_of(program, *guest, grant.first).lasting(left));
+        let (grants, guests) = (set_name(grants, family), set_name(guests, family));
+        // Who holds several is spared for as long as the longest lasts.
+        let mut due: HashMap<(IpAddr, u32), u64> = HashMap::new();
+        nft::walk(&grants, Shape::Points, |grant| {
+            let guest = grant.number.and_then(|tag| guest_of.get(&tag));
+            if let (Some(guest), Some(left @ 1..)) = (guest, grant.left_ms) {
+                let longest = due.entry((grant.first, *guest)).or_default();
+                *longest = left.max(*longest);
             }
             ControlFlow::Continue(())
         })?;
-        nft::add(&set_name(guests, family), Shape::Points, &holders)?;
+        if due.is_empty() {
+            continue;
+        }
+        let mut shorter = vec![];
+        nft::walk(&guests, Shape::Points, |guest| {
+            let key = guest.number.map(|tag| (guest.first, tag));
+            if let Some((key, left)) = key.and_then(|key| due.remove_entry(&key))
+                && guest.left_ms.is_some_and(|now| now + SAME_TIME_MS < left)
+            {
+                shorter.push((key, left));
+            }
+            ControlFlow::Continue(())
+        })?;
+        let element =
+            |((source, tag), left): ((IpAddr, u32), u64)| Element::tagged(source, tag).lasting(left);
+        shorter.into_iter().try_for_each(|guest| nft::put(&guests, &element(guest)))?;
+        let new: Vec<Element> = due.into_iter().map(element).collect();
+        for some in new.chunks(AT_ONCE) {
+            if nft::add(&guests, Shape::Points, some)?.no_room > 0 {
+                return Err(TargetError::Full(guests));
+            }
+        }
     }
     Ok(())
 }
+
+/// A last knock makes both entries, in the same millisecond or the next.
+const SAME_TIME_MS: u64 = 100;
+/// Elements that are added in one transaction. Each one costs the kernel some milliseconds.
+const AT_ONCE: usize = 8192;
 
 pub fn grant(options: &GrantOptions, output: &Output) -> anyhow::Result<Answer> {
     let force = InForce::read()?;

@@ -171,8 +171,10 @@ impl Saved {
 }
 
 fn on_trial_of_json(value: &Value) -> Option<OnTrial> {
-    let [chain, rule] = texts(&value[0])?.try_into().ok()?;
-    Some(OnTrial { chain, rule, behind: texts(&value[1])? })
+    // An older one has nothing behind others.
+    let (rule, behind) = if value[0].is_array() { (&value[0], texts(&value[1])?) } else { (value, vec![]) };
+    let [chain, rule] = texts(rule)?.try_into().ok()?;
+    Some(OnTrial { chain, rule, behind })
 }
 
 fn set_of_json(value: &Value) -> Option<Set> {
@@ -267,6 +269,11 @@ mod tests {
             },
         };
         assert_eq!(Saved::of_json(&saved.to_json()), Some(saved.clone()));
+        let mut older = saved.to_json();
+        older["on-trial"] = json!([["rescue", "accept"]]);
+        let on_trial = Saved::of_json(&older).map(|saved| saved.ruleset.on_trial);
+        let [chain, rule] = ["rescue", "accept"].map(str::to_owned);
+        assert_eq!(on_trial, Some(vec![OnTrial { chain, rule, behind: vec![] }]));
         let mut other = saved.to_json();
         other["sets"][1]["data"] = "something new".into();
         assert_eq!(Saved::of_json(&other), None, "what is not understood is not guessed");
