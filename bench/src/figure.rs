@@ -25,6 +25,19 @@ impl Spread {
     }
 }
 
+/// Rounds of all, each beginning with another one, so that none always comes after the same.
+pub fn in_turn<T>(
+    entries: &mut [T],
+    rounds: usize,
+    mut round: impl FnMut(&mut T) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let count = entries.len();
+    for turn in 0..rounds {
+        (0..count).try_for_each(|place| round(&mut entries[(turn + place) % count]))?;
+    }
+    Ok(())
+}
+
 /// How much more the one is than the other in the same round: what else the machine does comes and goes, and falls
 /// on both. Of rounds, which are not none.
 pub fn ratio(one: &[f64], other: &[f64]) -> Spread {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::figure::{Spread, ratio};
+use crate::figure::{Spread, in_turn, ratio};
 use crate::gate::{Gate, Kin};
 use crate::lane::Cable;
 use crate::owner::Owner;
@@ -79,19 +79,6 @@ pub fn run(report: &mut Report) -> anyhow::Result<()> {
     }
     let entries: Vec<_> = fast.into_iter().chain(slow).collect();
     tell(report, &entries, (many, some, few));
-    Ok(())
-}
-
-/// Rounds of all, each beginning with another one, so that none always comes after the same.
-fn in_turn<T>(
-    entries: &mut [T],
-    rounds: usize,
-    mut round: impl FnMut(&mut T) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let count = entries.len();
-    for turn in 0..rounds {
-        (0..count).try_for_each(|place| round(&mut entries[(turn + place) % count]))?;
-    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::contender::{Contender, EVERYBODY, Who};
-use crate::figure::{Spread, ratio};
+use crate::figure::{Spread, in_turn, ratio};
 use crate::open;
 use crate::plot::{Bars, Group};
 use crate::report::Report;
@@ -97,26 +97,25 @@ fn spread(samples: &[f64]) -> Option<Spread> {
 }
 
 fn row(contenders: &mut [Contender], who: Who, rounds: usize, packets: u64) -> anyhow::Result<Vec<Vec<f64>>> {
-    let mut treated = vec![];
-    for contender in &mut *contenders {
-        treated.push(contender.treats(who)?);
+    let mut rows = vec![];
+    for contender in contenders {
+        let treated = contender.treats(who)?;
+        rows.push((contender, treated, vec![]));
     }
-    let count = contenders.len();
-    let mut samples = vec![vec![]; count];
-    for round in 0..rounds {
-        // Each round begins with another one, so that none always comes after the same.
-        for turn in (0..count).map(|place| (place + round) % count).filter(|turn| treated[*turn]) {
-            samples[turn].push(contenders[turn].sample(who, packets)?);
+    in_turn(&mut rows, rounds, |(contender, treated, samples)| {
+        if *treated {
+            samples.push(contender.sample(who, packets)?);
         }
-    }
-    Ok(samples)
+        Ok(())
+    })?;
+    Ok(rows.into_iter().map(|(.., samples)| samples).collect())
 }
 
 /// Rounds of knocking under the rules in files.
 const OPENED: usize = 2000;
 
-/// `bench ruleset FILE...`: what a packet costs under the rules in some files, and how soon a knock opens. A file is a ruleset
-/// for `nft -f`; a policy (`.toml`), put in force by `knockgate apply`; or what `iptables-save` prints
+/// `bench ruleset FILE...`: what a packet costs under the rules in some files, and how soon a knock opens. A file is
+/// a ruleset for `nft -f`; a policy (`.toml`), put in force by `knockgate apply`; or what `iptables-save` prints
 /// (`.rules`). 666/tcp and 667/tcp are to be traps, and 333, 777, 888/tcp are to open 51820/udp.
 pub fn compare(files: &[String], rounds: usize, packets: u64) -> anyhow::Result<()> {
     let mut named = vec![];

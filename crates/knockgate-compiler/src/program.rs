@@ -487,6 +487,28 @@ impl Program {
     pub fn chains_with_ids(&self) -> impl Iterator<Item = (ChainId, &Chain)> {
         (0u32..).map(ChainId).zip(&self.chains)
     }
+
+    /// For each chain in [`chains`](Self::chains), the hooks that packets come to it from.
+    pub fn hooks(&self) -> Vec<BTreeSet<Hook>> {
+        let mut hooks = vec![BTreeSet::new(); self.chains.len()];
+        for (id, chain) in self.chains_with_ids() {
+            let Some(hook) = chain.hook else { continue };
+            let mut open = vec![id];
+            while let Some(id) = open.pop() {
+                if !hooks[id.index()].insert(hook) {
+                    continue;
+                }
+                for rule in &self[id].rules {
+                    match &rule.verdict {
+                        Some(Verdict::Jump(target)) => open.push(*target),
+                        Some(Verdict::Switch(switch)) => open.extend(switch.targets()),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        hooks
+    }
 }
 
 macro_rules! lookup {

@@ -20,7 +20,7 @@ pub(super) fn rest(walker: &Walker<'_>, used: &BTreeSet<At>, lifted: &Lifted) ->
     });
     let about = About {
         program,
-        hooks: hooks_of(program),
+        hooks: program.hooks(),
         filled: filled(program),
         asked: asked(program),
         told: told.collect(),
@@ -266,27 +266,6 @@ fn shadowed(chain: &Chain, index: usize) -> Option<Why> {
 
 /// Rules above one that are looked at.
 const MAX_ABOVE: usize = 1000;
-
-fn hooks_of(program: &Program) -> Vec<BTreeSet<Hook>> {
-    let mut hooks = vec![BTreeSet::new(); program.chains().len()];
-    for (id, chain) in program.chains_with_ids() {
-        let Some(hook) = chain.hook else { continue };
-        let mut open = vec![id];
-        while let Some(id) = open.pop() {
-            if !hooks[id.index()].insert(hook) {
-                continue;
-            }
-            for rule in &program[id].rules {
-                match &rule.verdict {
-                    Some(Verdict::Jump(target)) => open.push(*target),
-                    Some(Verdict::Switch(switch)) => open.extend(switch.targets()),
-                    _ => {}
-                }
-            }
-        }
-    }
-    hooks
-}
 
 fn rules(program: &Program) -> impl Iterator<Item = &Rule> {
     program.chains().iter().flat_map(|chain| &chain.rules)

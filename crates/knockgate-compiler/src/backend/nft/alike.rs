@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::actions::Action;
 use super::conditions::{Protocols, Way};
 use super::told::{Counted, Told, telling};
 use super::words::{End, masked, nfproto};
@@ -75,7 +76,7 @@ enum Deed<'p> {
 impl<'p> Alike<'p> {
     pub(super) fn of(program: &'p Program) -> Self {
         let removed = removed(program);
-        let elsewhere = met_elsewhere(program);
+        let hooks = program.hooks();
         let mut positions = positions(program);
         let mut found: HashMap<_, Vec<Written<'p>>> = HashMap::new();
         for (id, (place, switch)) in led_to_by_one_switch(program) {
@@ -90,7 +91,11 @@ impl<'p> Alike<'p> {
                 // Who is let in keeps the mark. The priority says in which order packets leave, so it is nothing to
                 // one for the gateway itself, unless a socket asks for it (SO_RCVPRIORITY, Linux 6.14) or it is
                 // taken out of a tunnel and sent on.
-                (Switch::Port(_), Deed::Admit { .. }) if !elsewhere.contains(&id) => (BY_PORT, vec![]),
+                (Switch::Port(_), Deed::Admit { .. })
+                    if hooks[id.index()].iter().all(|hook| *hook == Hook::Input) =>
+                {
+                    (BY_PORT, vec![])
+                }
                 // A packet has its own mark where it comes to no track.
                 _ => continue,
             };
@@ -163,7 +168,8 @@ impl Written<'_> {
 
     /// Finds the number.
     fn finding(&self) -> String {
-        format!("meta {} set {} map @{}", self.deed.word(), self.gone_by, self.map)
+        let (word, _) = self.deed.held();
+        format!("meta {word} set {} map @{}", self.gone_by, self.map)
     }
 
     /// The set whose elements count who is let in.
@@ -191,19 +197,11 @@ impl Deed<'_> {
         }
     }
 
-    /// What of a packet has the number.
-    fn word(&self) -> &'static str {
+    /// What of a packet has the number, and the type of that.
+    fn held(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Move { .. } => "mark",
-            Self::Add { .. } | Self::Admit { .. } => "priority",
-        }
-    }
-
-    /// The type of that.
-    fn data(&self) -> &'static str {
-        match self {
-            Self::Move { .. } => "mark",
-            Self::Add { .. } | Self::Admit { .. } => "classid",
+            Self::Move { .. } => ("mark", "mark"),
+            Self::Add { .. } | Self::Admit { .. } => ("priority", "classid"),
         }
     }
 }
@@ -246,26 +244,6 @@ fn positions(program: &Program) -> HashMap<ChainId, Vec<u32>> {
         }
     }
     found
-}
-
-/// The chains that other packets come by than those for the gateway itself.
-fn met_elsewhere(program: &Program) -> BTreeSet<ChainId> {
-    let hooked =
-        program.chains_with_ids().filter(|(_, chain)| chain.hook.is_some_and(|hook| hook != Hook::Input));
-    let mut next: Vec<ChainId> = hooked.map(|(id, _)| id).collect();
-    let mut met = BTreeSet::new();
-    while let Some(id) = next.pop() {
-        if met.insert(id) {
-            for rule in &program[id].rules {
-                match &rule.verdict {
-                    Some(Verdict::Jump(target)) => next.push(*target),
-                    Some(Verdict::Switch(switch)) => next.extend(switch.targets()),
-                    _ => {}
-                }
-            }
-        }
-    }
-    met
 }
 
 /// What a chain does, where it goes on to after that, and the number; nothing for one that does more.
@@ -325,7 +303,8 @@ impl Printer<'_> {
             let counts = self.live.is_some() && !let_in;
             let set =
                 |name, data, counts| Set { name, key: String::new(), data, fixed: true, size: None, counts };
-            let map = set(written.map.clone(), Some(written.deed.data()), counts);
+            let (_, data) = written.deed.held();
+            let map = set(written.map.clone(), Some(data), counts);
             let counting = let_in.then(|| set(written.counting(), None, true));
             std::iter::once(map).chain(counting).filter_map(|set| self.filled(set, written))
         })
@@ -373,17 +352,16 @@ impl Printer<'_> {
                     let listed = format!("{} @{}", source(*v6_bits), self.pool(*pool, family));
                     let counted = format!("{} @{} accept", written.gone_by, written.counting());
                     let accept = if self.live.is_some() { counted } else { "accept".to_owned() };
-                    let ways = self.ways_of_all(when.iter().copied(), family, true).into_iter();
-                    let ways = ways.filter(|way| way.protocols & Protocols::PORTS != Protocols::NONE);
-                    let space = |way: &str| if way.is_empty() { "" } else { " " };
-                    ways.map(|Way { text, .. }| format!("{listed} {text}{}{accept}", space(&text))).collect()
+                    let listed = Way { text: listed, protocols: Protocols::PORTS };
+                    let ways = self.ways_of_all(when.iter().copied(), family, true);
+                    let ways = ways.iter().filter_map(|way| listed.and(way));
+                    ways.map(|way| format!("{} {accept}", way.text)).collect()
                 }
             };
-            let telling = told.map(|told| format!(" {}", telling(told, family, written.members.len())));
-            let telling = telling.unwrap_or_default();
             for action in actions {
-                let action = format!("{find}{action}{telling}");
-                line(&mut lines, &format!("meta nfproto {}", nfproto(family)), &action, &about);
+                let telling = told.map(|told| telling(told, family, written.members.len()));
+                let action = Action::any(format!("{find}{action}")).and_then(telling);
+                line(&mut lines, &format!("meta nfproto {}", nfproto(family)), &action.text, &about);
             }
         }
         Some(lines)

@@ -237,14 +237,19 @@ fn chains_by_position(name: &str, adds: bool) -> Program {
         builder.rule(chain, Rule { when: vec![], then: vec![then], verdict: None, origin });
         arms.insert((positions[place], "7/udp".parse().unwrap()), chain);
     }
+    choosing(builder, Switch::TrackPort(track, arms), Hook::Input)
+}
+
+/// The program whose packets all come to this switch, from this hook.
+fn choosing(mut builder: Builder, switch: Switch, hook: Hook) -> Program {
     let choice = builder.chain("choice", None);
     let rule = |verdict| {
         let origin = Origin { what: "which".into(), span: None };
         Rule { when: vec![], then: vec![], verdict: Some(verdict), origin }
     };
-    builder.rule(choice, rule(Verdict::Switch(Switch::TrackPort(track, arms))));
-    let input = builder.chain("input", Some(Hook::Input));
-    builder.rule(input, rule(Verdict::Jump(choice)));
+    builder.rule(choice, rule(Verdict::Switch(switch)));
+    let begin = builder.chain("begin", Some(hook));
+    builder.rule(begin, rule(Verdict::Jump(choice)));
     builder.seal().unwrap()
 }
 
@@ -299,11 +304,7 @@ fn services(count: usize, hook: Hook) -> Program {
         builder.rule(others, Rule { when: vec![], then, verdict: None, origin });
         arms.insert(port.parse().unwrap(), chain);
     }
-    let choice = builder.chain("choice", None);
-    builder.rule(choice, rule(vec![], "which", Verdict::Switch(Switch::Port(arms))));
-    let begin = builder.chain("begin", Some(hook));
-    builder.rule(begin, rule(vec![], "all", Verdict::Jump(choice)));
-    builder.seal().unwrap()
+    choosing(builder, Switch::Port(arms), hook)
 }
 
 #[test]
@@ -374,15 +375,7 @@ fn at_one_position(count: usize) -> (Program, String) {
         builder.rule(chain, Rule { when: vec![], then, verdict: None, origin });
         arms.insert((positions[place], format!("{}/udp", place + 1).parse().unwrap()), chain);
     }
-    let choice = builder.chain("choice", None);
-    let rule = |verdict| {
-        let origin = Origin { what: "which".into(), span: None };
-        Rule { when: vec![], then: vec![], verdict: Some(verdict), origin }
-    };
-    builder.rule(choice, rule(Verdict::Switch(Switch::TrackPort(track, arms))));
-    let input = builder.chain("input", Some(Hook::Input));
-    builder.rule(input, rule(Verdict::Jump(choice)));
-    let program = builder.seal().unwrap();
+    let program = choosing(builder, Switch::TrackPort(track, arms), Hook::Input);
     let text = print_live(&program, &|_| true).unwrap().text;
     (program, text)
 }

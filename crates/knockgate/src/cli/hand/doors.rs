@@ -103,10 +103,8 @@ pub fn spare_holders(policy: &Policy, program: &Program) -> Result<(), TargetErr
             |((source, tag), left): ((IpAddr, u32), u64)| Element::tagged(source, tag).lasting(left);
         shorter.into_iter().try_for_each(|guest| nft::put(&guests, &element(guest)))?;
         let new: Vec<Element> = due.into_iter().map(element).collect();
-        for some in new.chunks(AT_ONCE) {
-            if nft::add(&guests, Shape::Points, some)?.no_room > 0 {
-                return Err(TargetError::Full(guests));
-            }
+        if nft::add(&guests, Shape::Points, &new)?.no_room > 0 {
+            return Err(TargetError::Full(guests));
         }
     }
     Ok(())
@@ -114,8 +112,6 @@ pub fn spare_holders(policy: &Policy, program: &Program) -> Result<(), TargetErr
 
 /// A last knock makes both entries, in the same millisecond or the next.
 const SAME_TIME_MS: u64 = 100;
-/// Elements that are added in one transaction. Each one costs the kernel some milliseconds.
-const AT_ONCE: usize = 8192;
 
 pub fn grant(options: &GrantOptions, output: &Output) -> anyhow::Result<Answer> {
     let force = InForce::read()?;

@@ -272,6 +272,9 @@ pub(super) fn change(changes: &[Change<'_>]) -> Result<bool, TargetError> {
     }
 }
 
+/// Elements that are added in one transaction. Each one costs the kernel some milliseconds.
+pub(super) const MOST_IN_ONE: usize = 8192;
+
 /// Attempts at what packets may change in between.
 const ATTEMPTS: usize = 20;
 
@@ -315,6 +318,11 @@ impl Added {
 /// Adds elements to a set, as many as it has room for, in as few transactions as it takes. What is there
 /// stays as it is.
 pub fn add(set: &str, shape: Shape, elements: &[Element]) -> Result<Added, TargetError> {
+    let mut each = elements.chunks(MOST_IN_ONE);
+    each.try_fold(Added::default(), |so_far, some| Ok(so_far.and(add_in_one(set, shape, some)?)))
+}
+
+fn add_in_one(set: &str, shape: Shape, elements: &[Element]) -> Result<Added, TargetError> {
     match replace(set, shape, &[], elements) {
         Ok(true) => Ok(Added { done: elements.len(), ..Added::default() }),
         Ok(false) => {
@@ -323,7 +331,7 @@ pub fn add(set: &str, shape: Shape, elements: &[Element]) -> Result<Added, Targe
             let added = match there {
                 0 => halves(set, shape, &new)?,
                 _ if new.is_empty() => Added::default(),
-                _ => add(set, shape, &new)?,
+                _ => add_in_one(set, shape, &new)?,
             };
             Ok(Added { there, ..Added::default() }.and(added))
         }

@@ -32,8 +32,6 @@ const SAVED_AT_ONCE: u64 = 50_000;
 const DUE: &str = "holdings-due";
 /// What the pools of lists of scripts begin with; those of a policy have no two underscores.
 const OF_SCRIPTS: &str = "list__";
-/// Elements that are put back in one transaction. Each one costs the kernel some milliseconds.
-const AT_ONCE: usize = 8192;
 
 /// What a list is, for a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -426,7 +424,11 @@ impl<'w> Filling<'w> {
         let batch = self.batches.entry(&place.set);
         let batch = batch.or_insert_with(|| Batch { shape: place.shape, elements: vec![], full: false });
         batch.elements.push(place.element(element));
-        if batch.elements.len() >= AT_ONCE { batch.put(&place.set, &mut self.returned) } else { Ok(()) }
+        if batch.elements.len() >= elements::MOST_IN_ONE {
+            batch.put(&place.set, &mut self.returned)
+        } else {
+            Ok(())
+        }
     }
 
     fn end(mut self) -> Result<Returned, TargetError> {
